@@ -106,7 +106,9 @@ def commit(entry: Entry, player: Player, known: Player, *, floor: int, now: int)
     Raises EntryExists, PlayerMoved, Contended, Throttled or Unavailable (nothing was written), or
     Undecided.
     """
-    condition: Any = UserScore.version == known.version if known.version else UserScore.version.does_not_exist()
+    condition: Any = (
+        UserScore.version == known.version if known.version else UserScore.version.does_not_exist()
+    )
     if known.version and entry.actor is None:
         not_banned = UserScore.state != State.BANNED.value
         condition &= not_banned | (UserScore.banned_until <= now)
@@ -148,7 +150,8 @@ def ended_bans(now: int, count: int) -> list[str]:
     """Ids of at most `count` players whose ban ended before `now` (ms), from the index Flagged."""
     until = UserScore.flag_until < f"{now + 1:015d}"
     return [
-        item.user_id for item in _read(lambda: UserScore.flagged.query(State.BANNED.value, until, limit=count))
+        item.user_id
+        for item in _read(lambda: UserScore.flagged.query(State.BANNED.value, until, limit=count))
     ]
 
 
@@ -206,9 +209,13 @@ def read_state() -> TableState:
     return item
 
 
-def raise_floor(floor: int) -> None:
-    """Record that a floor as high as `floor` is about to be in force."""
-    _update(TableState(board=BOARD_ID), [TableState.floor.set(floor)], TableState.floor < floor)
+def raise_floor(floor: int) -> bool:
+    """Record that a floor as high as `floor` is about to be in force.
+
+    False when that is not so: a higher one is recorded, or the floor was dropped.
+    """
+    condition = (TableState.floor < floor) & TableState.floor_dropped_at.does_not_exist()
+    return _update(TableState(board=BOARD_ID), [TableState.floor.set(floor)], condition)
 
 
 def drop_floor(now: int) -> None:
@@ -265,9 +272,7 @@ def _actions(player: Player, floor: int) -> list[Any]:
         (UserScore.flag, player.state.value if flagged else None),
         (UserScore.flag_until, f"{until:015d}#{player.user_id}" if flagged else None),
     ]
-    return [
-        attribute.remove() if value is None else attribute.set(value) for attribute, value in values
-    ]
+    return [attribute.remove() if value is None else attribute.set(value) for attribute, value in values]
 
 
 _ENTRY_FIELDS = tuple(Entry.__dataclass_fields__)

@@ -131,13 +131,14 @@ class Row:
 class Board:
     """The visible Top 10 at one moment.
 
-    `revision` only grows as a viewer sees it, `as_of` is when this was known to be true (ms), `stale`
-    says that no store could be asked and this is the last board known.
+    `revision` only grows as a viewer sees it, `as_of` is when this was known to be true (ms).
+    `from_index`: the ranking was not there to ask. `stale`: no store was, this is the last board known.
     """
 
     rows: tuple[Row, ...]
     revision: int
     as_of: int
+    from_index: bool = False
     stale: bool = False
 
     @property

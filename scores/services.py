@@ -12,13 +12,10 @@ import logging
 import random
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Iterable
 
 from django.conf import settings
 from ulid import ULID
 
-from realtime import broadcaster
 from scores import repository, scoring
 from scores.errors import (
     Banned,
@@ -35,8 +32,9 @@ from scores.errors import (
     VersionMoved,
 )
 from scores.identity import Identity
+from scores.merging import current_ranking, merge
 from scores.models import READ_TIMEOUT_S
-from scores.ranking import Merge, Ranking, RankingUnavailable
+from scores.ranking import RankingUnavailable
 from scores.scoring import Action, Board, Entry, Player, Standing
 
 logger = logging.getLogger(__name__)
@@ -50,7 +48,6 @@ INDEX_NOMINEES = 30
 
 # One at a time per player in this process: optimistic retries alone collapse under contention.
 _player_locks = [threading.Lock() for _ in range(1024)]
-_DAY_MS = 86_400_000
 
 
 def now_ms() -> int:
@@ -163,7 +160,7 @@ def _guess(user_id: str) -> tuple[Player, bool, int]:
     """(player, whether that is certain, floor in force): from the ranking, else from the table."""
     floor = 0
     try:
-        player, floor = _ranking().guess(user_id)
+        player, floor = current_ranking().guess(user_id)
         if player is not None:
             return player, False, floor
     except RankingUnavailable:
@@ -226,6 +223,7 @@ def moderate(
     known = _read_player(user_id)
     done = repository.read_entry(user_id, entry_id)
     if done is not None:
+        merge([known])
         return known
     if known.version != expected_version:
         raise VersionMoved
@@ -256,7 +254,11 @@ def moderate(
     except repository.Contended as contended:
         raise Conflict from contended
     except repository.Undecided as undecided:
-        if repository.read_entry(user_id, entry_id) is None:
+        try:
+            done = repository.read_entry(user_id, entry_id)
+        except Unavailable:
+            done = None
+        if done is None:
             raise OutcomeUnknown from undecided
         player = _read_player(user_id)
     merge([player])
@@ -276,7 +278,7 @@ def _summary(player: Player) -> str:
 
 def _floor() -> int:
     try:
-        return _ranking().guess("")[1]
+        return current_ranking().guess("")[1]
     except RankingUnavailable:
         return 0
 
@@ -291,7 +293,7 @@ def get_board() -> Board:
     """
     global _last_board
     try:
-        board = _ranking().board()
+        board = current_ranking().board()
     except RankingUnavailable:
         board = None
     try:
@@ -317,7 +319,7 @@ class _IndexBoard:
                 nominated = [user_id for user_id, _ in repository.nominees(INDEX_NOMINEES)]
                 rows = scoring.rows_of(repository.read_players(nominated).values())
                 now = now_ms()
-                self._board = Board(rows, now * 1000, now)
+                self._board = Board(rows, now * 1000, now, from_index=True)
                 self._read_at = time.monotonic()
             return self._board
 
@@ -335,69 +337,8 @@ def get_standing(*, user_id: str) -> Standing:
     rank = total = None
     try:
         merge([player] if player.version else [])
-        rank, total = _ranking().place(player)
+        rank, total = current_ranking().place(player)
     except RankingUnavailable:
         pass
     score = player.score if player.version else 0
     return Standing(user_id, score, rank, total, scoring.points_to_top10(score, get_board().rows, user_id))
-
-
-def raise_revision(*, seen: int) -> None:
-    """Lift the ranking's revision above `seen`: a viewer has had that one (failover to an older copy)."""
-    try:
-        _ranking().raise_revision(seen)
-    except RankingUnavailable:
-        logger.warning("could not raise the revision above %d", seen)
-
-
-# --- The ranking, as services use it ----------------------------------------------------------------
-
-_state_lock = threading.Lock()
-_current: Ranking | None = None
-#: Players whose merge failed in this process, for the reconciler. Bounded: the oldest are forgotten.
-_unmerged: OrderedDict[str, None] = OrderedDict()
-_UNMERGED_MAX = 10_000
-
-
-def use_generation(generation: str) -> Ranking:
-    """The ranking of this generation, for this process from now on."""
-    global _current
-    with _state_lock:
-        if _current is None or _current.generation != generation:
-            _current = Ranking(generation)
-        return _current
-
-
-def _ranking() -> Ranking:
-    if _current is not None:
-        return _current
-    try:
-        return use_generation(repository.read_state().generation)
-    except Unavailable as error:
-        raise RankingUnavailable("the table's generation is not known") from error
-
-
-def merge(players: Iterable[Player]) -> Merge:
-    """Merge stored players into the ranking and announce a changed board. Failure is the reconciler's."""
-    players = list(players)
-    try:
-        merged = _ranking().merge(players)
-    except RankingUnavailable as error:
-        logger.warning("merge of %d players is left to the reconciler: %s", len(players), error)
-        with _state_lock:
-            _unmerged.update(dict.fromkeys(p.user_id for p in players))
-            while len(_unmerged) > _UNMERGED_MAX:
-                _unmerged.popitem(last=False)
-        return Merge(0, None)
-    if merged.revision is not None:
-        broadcaster.board_changed(merged.revision)
-    return merged
-
-
-def take_unmerged(count: int) -> list[str]:
-    """At most `count` players whose merge failed in this process; they count as handled from now on."""
-    with _state_lock:
-        taken = list(_unmerged)[:count]
-        for user_id in taken:
-            del _unmerged[user_id]
-        return taken
