@@ -1,0 +1,38 @@
+# Every verb also works without make: python3 -m devstack VERB --help
+PYTHON ?= python3
+PORT ?= 8000
+DATA_DIR ?= .local
+export PORT DATA_DIR
+
+STACK = exec $(PYTHON) -m devstack
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint token verify bench-path clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: ## start everything: http://127.0.0.1:8000 (PORT=, DATA_DIR=, DEMO=1 for simulated players)
+	@$(STACK) run --stop-with-parent $(if $(filter-out 0 no false,$(DEMO)),--demo)
+
+test: ## lint, then the whole test suite on the real parts (ARGS="-k name" for some of it)
+	@$(STACK) test --args='$(ARGS)'
+
+lint: ## ruff and mypy
+	@$(STACK) lint
+
+token: ## print an access token: make -s token USER=ann [SCOPE=scoreboard/score.write]
+ifeq ($(origin USER)$(if $(USER),,?),command line)
+	@$(STACK) token --user='$(USER)' $(if $(SCOPE),--scope='$(SCOPE)')
+else
+	@echo 'error: say whose token: make -s token USER=ann' >&2; exit 2
+endif
+
+verify: ## check every ledger against its player (while make run runs)
+	@$(STACK) verify
+
+bench-path: ## measure the way of an update from the POST to 100 open pages
+	@$(STACK) bench-path
+
+clean: ## remove what was made; asks before data
+	@$(STACK) clean

@@ -1,0 +1,142 @@
+"""The verbs of `python3 -m devstack`: what each needs installed, and what it runs."""
+
+import argparse
+import errno
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from devstack import packages, process
+from devstack.console import say
+from devstack.errors import StackError
+from devstack.files import ROOT
+
+DEV_VERBS = {"test", "lint", "bench-path"}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one verb; its exit code. Whatever goes wrong is told in one line."""
+    options = parser().parse_args(arguments)
+    try:
+        return _main(options, arguments)
+    except StackError as error:
+        say(f"error: {error}")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
+            raise
+        say(f"error: {error.strerror}" + (f": {error.filename}" if error.filename else ""))
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
+    return 1
+
+
+def _main(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+    verb: str = options.verb
+    if verb == "clean":
+        from devstack.clean import clean
+
+        return clean(data_folder(options.data_dir))
+    packages.ensure("test" if verb in DEV_VERBS else "run")
+    if Path(sys.prefix).resolve() != packages.VENV.resolve():
+        process.guard.close()
+        command = [str(packages.PYTHON), "-m", "devstack", *arguments]
+        os.execve(command[0], command, _environment_for(options))
+    os.environ.update(_environment_for(options))
+    return VERBS[verb](options)
+
+
+def _environment_for(options: argparse.Namespace) -> dict[str, str]:
+    """Our environment with PORT and DATA_DIR made certain and the checkout importable from any folder."""
+    given = {"PORT": str(options.port), "DATA_DIR": str(data_folder(options.data_dir))}
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, **given, "PYTHONPATH": path}
+
+
+def data_folder(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Options of all verbs; PORT and DATA_DIR of the environment are the defaults."""
+    parser = argparse.ArgumentParser(
+        "python3 -m devstack", description="The developer stack of the scoreboard."
+    )
+    parser.add_argument("--port", type=port_number, default=os.environ.get("PORT") or "8000")
+    parser.add_argument("--data-dir", default=os.environ.get("DATA_DIR") or ".local")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+    run = verbs.add_parser("run", help="start everything and show the page's address; Ctrl-C stops")
+    run.add_argument("--demo", action="store_true", help="with simulated players, in data of their own")
+    run.add_argument("--stop-with-parent", action="store_true", help="stop when our parent is gone")
+    test = verbs.add_parser("test", help="lint, then the whole test suite")
+    test.add_argument("--args", default="", help="arguments for pytest, in one string")
+    verbs.add_parser("lint", help="ruff and mypy")
+    token = verbs.add_parser("token", help="print an access token of the local issuer")
+    token.add_argument("--user", required=True)
+    token.add_argument("--scope")
+    verbs.add_parser("verify", help="check every ledger against its player")
+    verbs.add_parser("bench-path", help="measure the way of an update to the pages")
+    verbs.add_parser("clean", help="remove what was made; asks before data")
+    return parser
+
+
+def port_number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port number (1 to 65535)")
+    return int(text)
+
+
+def run(options: argparse.Namespace) -> int:
+    from devstack.supervisor import run_stack
+
+    return run_stack(
+        data_dir=data_folder(options.data_dir),
+        port=options.port,
+        demo=options.demo,
+        stop_with_parent=options.stop_with_parent,
+    )
+
+
+def lint(_: argparse.Namespace) -> int:
+    commands = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy", "."])
+    return max(_call("-m", *command) for command in commands)
+
+
+def test(options: argparse.Namespace) -> int:
+    from devstack.download import dynamodb_folder
+    from devstack.tools import find_java, find_valkey
+
+    dynamodb_folder(), find_java(), find_valkey()
+    return lint(options) or _call("-m", "pytest", *shlex.split(options.args))
+
+
+def token(options: argparse.Namespace) -> int:
+    scope = ["--scope", options.scope] if options.scope else []
+    return _manage("token", "--user", options.user, *scope)
+
+
+def verify(options: argparse.Namespace) -> int:
+    running = data_folder(options.data_dir) / "stack.env"
+    if not running.exists() and not os.environ.get("DYNAMODB_ENDPOINT_URL"):
+        raise StackError(
+            "nothing runs on this data folder: start `make run` first, or set DYNAMODB_ENDPOINT_URL"
+        )
+    return _manage("verify_ledger")
+
+
+def bench_path(_: argparse.Namespace) -> int:
+    return _call("-m", "benchmarks.path")
+
+
+def _manage(*arguments: str) -> int:
+    return _call("manage.py", *arguments)
+
+
+def _call(*arguments: str) -> int:
+    return subprocess.call([sys.executable, *arguments], cwd=ROOT)
+
+
+VERBS = {"run": run, "test": test, "lint": lint, "token": token, "verify": verify, "bench-path": bench_path}

