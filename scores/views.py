@@ -33,7 +33,7 @@ class ScoreViewSet(viewsets.ViewSet):
     http_method_names = ["get", "head", "post", "patch"]
     idempotency_key: str | None = None
 
-    def get_permissions(self) -> list[Any]:
+    def get_permissions(self) -> Any:
         return [MaySeeBoard()] if self.action == "top10" else super().get_permissions()
 
     def get_authenticators(self) -> list[Any]:
@@ -103,7 +103,7 @@ def _measure_body(request: HttpRequest) -> None:
     # DRF takes a body without a Content-Length (chunked) for an empty one.
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     body = request.read(limit + 1)
-    request._body = body  # type: ignore[attr-defined]
+    request._body = body
     request.META["CONTENT_LENGTH"] = str(len(body))
 
 
