@@ -11,6 +11,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from rest_framework import permissions, viewsets
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -73,6 +74,11 @@ class ScoreViewSet(viewsets.ViewSet):
         """The caller's own score, rank and distance to the board."""
         standing = services.get_standing(user_id=request.user.subject)  # type: ignore[union-attr]
         return Response(standing.to_dict(), headers={"Cache-Control": "private, no-store"})
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if self.action is None:  # before asking who is calling
+            raise MethodNotAllowed(request.method or "")
+        super().initial(request, *args, **kwargs)
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         if request.resolver_match and request.resolver_match.url_name == "score-update":
