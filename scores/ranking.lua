@@ -7,12 +7,12 @@
 --       5 full      present: every player is in the ranking
 --       6 floor     "score|written at (us)"
 --       7 lock      of the rebuilder or the filler (mark only)
--- ARGV  1 operation, then its arguments
+-- ARGV  1 operation, 2 rows on the board, then the operation's arguments
 --
 -- Numbers cross as strings: Lua's own formatting keeps 14 digits only. As doubles they are exact to 2^53.
 
 local players, ranking, revision, ready, full, floor = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local BOARD_SIZE, MEMBER_ID, FLOOR_TTL_US = 10, 17, 10000000
+local BOARD_SIZE, MEMBER_ID, FLOOR_TTL_US = tonumber(ARGV[2]), 17, 10000000
 
 local function now()
   local time = redis.call('TIME')
@@ -27,7 +27,7 @@ local function parse(record)
   return string.match(record, '^(%d+)|(%d+)|(%d+)|(%d)|(.*)$')
 end
 
--- The visible ten as a flat list: id, score, name, id, ...
+-- The visible board as a flat list: id, score, name, id, ...
 local function top()
   local flat, ids = {}, {}
   for i, member in ipairs(redis.call('ZREVRANGE', ranking, 0, BOARD_SIZE - 1)) do
@@ -64,7 +64,7 @@ function operations.merge()
   local shown = redis.call('EXISTS', ready) == 1
   local before = shown and table.concat(top(), '\0')
   local newer = 0
-  for i = 2, #ARGV, 6 do
+  for i = 3, #ARGV, 6 do
     local id, version, score, reached_at, visible, name = unpack(ARGV, i, i + 5)
     local record = redis.call('HGET', players, id)
     local old_version, _, old_reached_at = parse(record or '0|0|0|0|')
@@ -85,7 +85,7 @@ function operations.drop()
   local shown = redis.call('EXISTS', ready) == 1
   local before = shown and table.concat(top(), '\0')
   local dropped = 0
-  for i = 2, #ARGV, 2 do
+  for i = 3, #ARGV, 2 do
     local record = redis.call('HGET', players, ARGV[i])
     if record then
       local version, _, reached_at = parse(record)
@@ -112,12 +112,12 @@ end
 function operations.guess()
   local score, written = string.match(redis.call('GET', floor) or '', '^(%d+)|(%d+)$')
   if not score or now() - tonumber(written) > FLOOR_TTL_US then score = '0' end
-  return {redis.call('HGET', players, ARGV[2]) or '', score}
+  return {redis.call('HGET', players, ARGV[3]) or '', score}
 end
 
 -- floor score: put a floor in force, for ten seconds.
 function operations.floor()
-  redis.call('SET', floor, ARGV[2] .. '|' .. digits(now()))
+  redis.call('SET', floor, ARGV[3] .. '|' .. digits(now()))
   return 1
 end
 
@@ -129,15 +129,15 @@ end
 
 -- raise minimum: a revision above `minimum`, for a viewer that has already seen that one.
 function operations.raise()
-  return advance(tonumber(ARGV[2]) + 1)
+  return advance(tonumber(ARGV[3]) + 1)
 end
 
 -- mark token full: the holder of the lock declares the ranking ready ('1': and complete) and lets go of
 -- the lock. Returns the revision, or '' when the lock was lost: the data was flushed or time ran out.
 function operations.mark()
-  if redis.call('GET', KEYS[7]) ~= ARGV[2] then return '' end
+  if redis.call('GET', KEYS[7]) ~= ARGV[3] then return '' end
   redis.call('SET', ready, '1')
-  if ARGV[3] == '1' then redis.call('SET', full, '1') end
+  if ARGV[4] == '1' then redis.call('SET', full, '1') end
   redis.call('DEL', KEYS[7])
   return advance(0)
 end

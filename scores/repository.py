@@ -285,7 +285,10 @@ def _ledger_item(entry: Entry) -> LedgerEntry:
 
 def _entry(item: LedgerEntry) -> Entry:
     values: dict[str, Any] = {field: getattr(item, field) for field in _ENTRY_FIELDS}
-    return Entry(**{k: int(v) if k in _ENTRY_NUMBERS and v is not None else v for k, v in values.items()})
+    for field in _ENTRY_NUMBERS:
+        if values[field] is not None:
+            values[field] = int(values[field])
+    return Entry(**values)
 
 
 # --- Calls and their failures -----------------------------------------------------------------------
