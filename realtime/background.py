@@ -1,0 +1,96 @@
+"""The work a server process does besides answering: the hub, the reconciler, becoming ready.
+
+It starts with the first ASGI call, because not every server has a start hook. Our own server
+(realtime/server.py) starts it before it listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from typing import Any
+
+from realtime import broadcaster
+from realtime.hub import Hub, hub
+from scores import maintenance, ranking, repository
+from scores.errors import Unavailable
+
+logger = logging.getLogger(__name__)
+
+RECONCILE_EVERY_S = 2.0
+#: However often Redis fails and comes back, rounds are at least this far apart (s).
+RECONCILE_PAUSE_S = 0.25
+
+
+class Background:
+    """The background work of one process."""
+
+    def __init__(self, the_hub: Hub) -> None:
+        self._hub = the_hub
+        self._started = False
+        self._tables_seen = False
+        self.draining = False
+        self._stopping = threading.Event()
+
+    @property
+    def ready(self) -> bool:
+        return self._tables_seen and not self.draining
+
+    def start(self) -> None:
+        """Start once, on the running event loop."""
+        if self._started:
+            return
+        self._started = True
+        broadcaster.use_loop(asyncio.get_running_loop())
+        self._hub.start()
+        # A daemon: a store that does not answer must not keep a process from ending.
+        threading.Thread(target=self._maintain, name="reconciler", daemon=True).start()
+
+    def stop(self) -> None:
+        """Let the reconciler end after its round; the hub is stopped by who drains the sockets."""
+        self._stopping.set()
+        ranking.repair_wanted.set()
+
+    def _maintain(self) -> None:
+        while not self._stopping.is_set() and not self._see_tables():
+            self._stopping.wait(1.0)
+        while not self._stopping.is_set():
+            try:
+                maintenance.reconcile_ranking()
+            except (ranking.RankingUnavailable, Unavailable) as error:
+                logger.info("reconciling is left to the next round: %s", error)
+            except Exception:
+                logger.exception("reconciling failed")
+            time.sleep(RECONCILE_PAUSE_S)
+            ranking.repair_wanted.wait(RECONCILE_EVERY_S - RECONCILE_PAUSE_S)
+            ranking.repair_wanted.clear()
+
+    def _see_tables(self) -> bool:
+        try:
+            repository.warm_up()
+        except Unavailable as error:
+            logger.warning("not ready: %s", error)
+            return False
+        except Exception:
+            logger.exception("not ready")
+            return False
+        self._tables_seen = True
+        return True
+
+
+background = Background(hub)
+
+
+class WithBackground:
+    """ASGI layer that starts the background work with the first call, and believes no root path."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        background.start()
+        # daphne takes it from a header that any client can send.
+        scope["root_path"] = ""
+        await self._application(scope, receive, send)

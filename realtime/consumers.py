@@ -1,0 +1,99 @@
+"""The consumer behind /ws/scoreboard, and the rules about who may open it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import ParseResult
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.security.websocket import OriginValidator
+from django.conf import settings
+
+from realtime.events import NOT_FOUND, UNAUTHORIZED
+from realtime.hub import Frame, hub
+
+
+class OriginRule(OriginValidator):  # type: ignore[misc]
+    """Only pages of our own origins may open a socket; clients without an Origin are no browsers."""
+
+    def __init__(self, application: Any) -> None:
+        super().__init__(application, settings.SCOREBOARD_ALLOWED_ORIGINS)
+
+    def valid_origin(self, parsed_origin: ParseResult | None) -> bool:
+        if parsed_origin is None:
+            return settings.SCOREBOARD_PUBLIC
+        return bool(super().valid_origin(parsed_origin))
+
+
+class SocketViewer:
+    """A viewer behind the plain ASGI interface: one slot, and at most one send under way."""
+
+    def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
+        self._send = send
+        self._waiting: Frame | None = None
+        self._revision = -1
+        self._sender: asyncio.Task[None] | None = None
+
+    def offer(self, frame: Frame) -> None:
+        if frame.revision > self._revision:
+            self._revision = frame.revision
+            self._put(frame)
+
+    def ping(self, frame: Frame) -> None:
+        if self._waiting is None:
+            self._put(frame)
+
+    def close(self) -> None:
+        self._waiting = None
+        if self._sender is not None:
+            self._sender.cancel()
+
+    def _put(self, frame: Frame) -> None:
+        self._waiting = frame
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _drain(self) -> None:
+        while self._waiting is not None:
+            frame, self._waiting = self._waiting, None
+            await self._send(frame.text)
+
+
+class ScoreboardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
+    """Subscribes a socket to the hub. It has no channel of its own: the hub has one for all."""
+
+    viewer: SocketViewer | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        # Not in disconnect(): after an exception in a handler that is never called.
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self.viewer is not None:
+                hub.discard(self.viewer)
+                self.viewer.close()
+
+    async def connect(self) -> None:
+        await self.accept()
+        if not settings.SCOREBOARD_PUBLIC:
+            # A socket has no way yet to show a token, so a private board is not on it.
+            await self.close(UNAUTHORIZED)
+            return
+        self.viewer = SocketViewer(self._send_text)
+        await hub.add(self.viewer)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Viewers have nothing to say; what they send is ignored."""
+
+    async def _send_text(self, text: str) -> None:
+        await self.send(text_data=text)
+
+
+class NothingHere(AsyncWebsocketConsumer):  # type: ignore[misc]
+    """Every other socket path: a close code instead of an exception."""
+
+    async def connect(self) -> None:
+        await self.accept()
+        await self.close(NOT_FOUND)

@@ -1,0 +1,39 @@
+"""`/livez` and `/readyz`, answered on the event loop before host validation, for load balancers.
+
+Ready means: the tables were seen once and the process is not draining. It never means that a store is
+well right now, or one store's trouble would take every process out of service.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from realtime.background import Background, background
+
+
+class WithHealth:
+    """ASGI layer in front of the application."""
+
+    def __init__(self, application: Any, state: Background = background) -> None:
+        self._application = application
+        self._state = state
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        path = scope.get("path") if scope["type"] == "http" else None
+        if path == "/livez":
+            await _answer(send, 200, b"live\n")
+        elif path == "/readyz":
+            if self._state.ready:
+                await _answer(send, 200, b"ready\n")
+            else:
+                await _answer(send, 503, b"not ready\n")
+        else:
+            await self._application(scope, receive, send)
+
+
+async def _answer(send: Any, status: int, body: bytes) -> None:
+    headers = [(b"content-type", b"text/plain"), (b"cache-control", b"no-store")]
+    if status == 503:
+        headers.append((b"retry-after", b"1"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

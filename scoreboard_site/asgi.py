@@ -1,0 +1,21 @@
+"""The application as a whole, for any ASGI server: health, HTTP, the socket, the background work."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scoreboard_site.settings")
+_http = get_asgi_application()  # sets Django up: before anything of ours is imported
+
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+
+from realtime.background import WithBackground  # noqa: E402
+from realtime.consumers import OriginRule  # noqa: E402
+from realtime.health import WithHealth  # noqa: E402
+from realtime.routing import websocket_urlpatterns  # noqa: E402
+
+application = WithBackground(
+    WithHealth(ProtocolTypeRouter({"http": _http, "websocket": OriginRule(URLRouter(websocket_urlpatterns))}))
+)

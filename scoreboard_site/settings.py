@@ -1,0 +1,154 @@
+"""All settings, in one file. Each of our own has a `#:` comment: this is the operator's manual.
+
+Values come from the environment and a bad one stops the start. The defaults are safe on a laptop;
+with DEBUG off nothing has a default that production should not run on. Settings that must agree with
+each other are system checks (scores/checks.py): `manage.py check --deploy`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+#: Development mode: a local token issuer, static files from this process. Off in production.
+DEBUG: bool = env.bool("DEBUG", True)
+
+#: Where `make run` keeps the stores' data and the local issuer's key.
+DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / ".local"))).absolute()
+if DEBUG:
+    env.read_env(DATA_DIR / "stack.env")
+
+#: The port this process answers on; only used to know its own origins on a laptop.
+PORT: int = env.int("PORT", 8000)
+
+SECRET_KEY: str = env.str("SECRET_KEY", "laptop-only" if DEBUG else "")
+if not SECRET_KEY:
+    raise ImproperlyConfigured("SECRET_KEY must be set when DEBUG is off.")
+
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"] if DEBUG else [])
+ROOT_URLCONF = "scoreboard_site.urls"
+ASGI_APPLICATION = "scoreboard_site.asgi.application"
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+INSTALLED_APPS = ["daphne", "django.contrib.staticfiles", "channels", "rest_framework", "scores", "realtime"]
+# Both are plain synchronous functions, so that Django changes threads once per request, not per layer.
+MIDDLEWARE = ["scoreboard_site.middleware.guard"]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "OPTIONS": {"context_processors": []},
+    }
+]
+DATABASES: dict[str, Any] = {}
+# The strict parser reads at most this much of a body (bytes); more is a 413.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 4096
+
+STATIC_URL: str = env.str("STATIC_URL", "/static/")
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "scoreboard_site.storage.HashedStaticFilesStorage"
+    }
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["scores.authentication.CognitoAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["scores.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "scores.parsers.OnlyJSON",
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "scores.problems.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+
+# --- Stores -----------------------------------------------------------------------------------------
+
+#: Where DynamoDB is; empty: AWS itself, in AWS_REGION, with the usual credential chain.
+DYNAMODB_ENDPOINT_URL: str | None = env.str("DYNAMODB_ENDPOINT_URL", "") or None
+AWS_REGION: str = env.str("AWS_REGION", env.str("AWS_DEFAULT_REGION", "us-east-1"))
+# An emulator wants credentials, any will do; AWS gets them from the task role.
+_emulated = DYNAMODB_ENDPOINT_URL is not None and not env.str("AWS_ACCESS_KEY_ID", "")
+DYNAMODB_ACCESS_KEY_ID: str | None = "local" if _emulated else None
+DYNAMODB_SECRET_ACCESS_KEY: str | None = "local" if _emulated else None
+#: Prefix of the table names `UserScores` and `ScoreLedger`, for several boards in one account.
+SCOREBOARD_TABLE_PREFIX: str = env.str("SCOREBOARD_TABLE_PREFIX", "")
+#: HTTP connections a process keeps to DynamoDB, for each table; the ceiling of useful concurrency.
+SCOREBOARD_MAX_CONNECTIONS: int = env.int("SCOREBOARD_MAX_CONNECTIONS", 32)
+
+#: Redis or Valkey (one shard): the ranking cache and the channel layer. `rediss://` for TLS.
+REDIS_URL: str = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
+
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {
+            "hosts": [{"address": REDIS_URL, "socket_timeout": 1, "socket_connect_timeout": 1}],
+            "prefix": "scoreboard",
+        },
+    }
+}
+
+# --- The scoreboard ---------------------------------------------------------------------------------
+
+#: Largest increment one update may carry (1 … 2^53−1).
+SCOREBOARD_MAX_INCREMENT: int = env.int("SCOREBOARD_MAX_INCREMENT", 1000)
+#: Days for which the ledger remembers an update's idempotency key (at least 2).
+SCOREBOARD_LEDGER_DAYS: int = env.int("SCOREBOARD_LEDGER_DAYS", 30)
+#: Whether anybody may see the board. Off: a token is needed for the Top 10 and the socket.
+SCOREBOARD_PUBLIC: bool = env.bool("SCOREBOARD_PUBLIC", True)
+#: Origins (scheme://host:port) whose pages may open the socket. Clients that send no Origin may, too,
+#: while the board is public.
+SCOREBOARD_ALLOWED_ORIGINS: list[str] = env.list(
+    "SCOREBOARD_ALLOWED_ORIGINS",
+    default=[f"http://127.0.0.1:{PORT}", f"http://localhost:{PORT}"] if DEBUG else [],
+)
+
+# --- Identity: access tokens of an Amazon Cognito user pool -----------------------------------------
+
+#: Region and id of the user pool. With DEBUG on and no pool, the local issuer of `make token` is used.
+COGNITO_AWS_REGION: str = env.str("COGNITO_AWS_REGION", AWS_REGION)
+COGNITO_USER_POOL: str = env.str("COGNITO_USER_POOL", "")
+LOCAL_ISSUER: bool = DEBUG and not COGNITO_USER_POOL
+_pool_url = f"https://cognito-idp.{COGNITO_AWS_REGION}.amazonaws.com/{COGNITO_USER_POOL}"
+#: App clients whose tokens are accepted.
+COGNITO_CLIENT_IDS: list[str] = env.list("COGNITO_CLIENT_IDS", default=["local"] if LOCAL_ISSUER else [])
+#: The `iss` a token must carry; the pool's unless set.
+COGNITO_ISSUER: str = env.str("COGNITO_ISSUER", "urn:scoreboard:local-issuer" if LOCAL_ISSUER else _pool_url)
+#: Where the pool publishes its keys; the pool's own address unless set.
+COGNITO_KEYSET_URL: str = env.str(
+    "COGNITO_KEYSET_URL",
+    (DATA_DIR / "issuer" / "jwks.json").as_uri() if LOCAL_ISSUER else f"{_pool_url}/.well-known/jwks.json",
+)
+#: Clock difference (s) tolerated in `exp`, `iat` and `nbf`.
+COGNITO_LEEWAY_S: int = env.int("COGNITO_LEEWAY_S", 30)
+
+# --- Logs: to stderr, never with request bodies (botocore and pynamodb print those when asked to debug)
+
+LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        "scores": {"level": LOG_LEVEL},
+        "realtime": {"level": LOG_LEVEL},
+        "django": {"level": "WARNING"},
+        "daphne": {"level": "WARNING"},
+        "pynamodb": {"level": "WARNING"},
+        "botocore": {"level": "WARNING"},
+    },
+}

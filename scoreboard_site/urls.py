@@ -1,0 +1,21 @@
+"""Every HTTP path. No trailing slashes; what is not here is a 404 problem, also in development."""
+
+from django.conf import settings
+from django.urls import URLPattern, path, re_path
+
+from scoreboard_site.static import static_file
+from scores import problems, views
+
+urlpatterns: list[URLPattern] = [
+    path("", views.page, name="page"),
+    path(
+        "score/update",
+        views.ScoreViewSet.as_view({"post": "update_score", "patch": "update_score"}),
+        name="score-update",
+    ),
+    path("score/top10", views.ScoreViewSet.as_view({"get": "top10"}), name="score-top10"),
+    path("score/me", views.ScoreViewSet.as_view({"get": "me"}), name="score-me"),
+]
+if settings.DEBUG:  # elsewhere they are on the CDN
+    urlpatterns.append(path("static/<path:path>", static_file, name="static"))
+urlpatterns.append(re_path("", problems.not_found))

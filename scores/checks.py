@@ -1,0 +1,57 @@
+"""System checks: settings that must agree with each other. Shown by `manage.py check`."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+from scores.scoring import MAX_SCORE
+
+
+@register(Tags.compatibility)
+def check_limits(**kwargs: Any) -> list[CheckMessage]:
+    problems: list[CheckMessage] = []
+    if not 1 <= settings.SCOREBOARD_MAX_INCREMENT <= MAX_SCORE:
+        problems.append(Error(f"SCOREBOARD_MAX_INCREMENT must be 1 … {MAX_SCORE}.", id="scoreboard.E001"))
+    if settings.SCOREBOARD_LEDGER_DAYS < 2:
+        hint = "A client may retry an update for up to 48 hours."
+        problems.append(Error("SCOREBOARD_LEDGER_DAYS must be at least 2.", hint=hint, id="scoreboard.E002"))
+    if settings.SCOREBOARD_MAX_CONNECTIONS < 1:
+        problems.append(Error("SCOREBOARD_MAX_CONNECTIONS must be at least 1.", id="scoreboard.E003"))
+    return problems
+
+
+@register(Tags.security)
+def check_origins(**kwargs: Any) -> list[CheckMessage]:
+    problems: list[CheckMessage] = []
+    for origin in settings.SCOREBOARD_ALLOWED_ORIGINS:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
+            text = f"SCOREBOARD_ALLOWED_ORIGINS: {origin!r} is not an origin like https://example.com."
+            problems.append(Error(text, id="scoreboard.E004"))
+    if not settings.SCOREBOARD_ALLOWED_ORIGINS:
+        text = "SCOREBOARD_ALLOWED_ORIGINS is empty: no page can open the socket."
+        problems.append(Warning(text, id="scoreboard.W001"))
+    return problems
+
+
+@register(Tags.security)
+def check_identity(**kwargs: Any) -> list[CheckMessage]:
+    problems: list[CheckMessage] = []
+    scheme = urlsplit(settings.COGNITO_KEYSET_URL).scheme
+    if not settings.LOCAL_ISSUER:
+        if not settings.COGNITO_USER_POOL and not settings.COGNITO_ISSUER.startswith("https://"):
+            text = "COGNITO_USER_POOL (or COGNITO_ISSUER and COGNITO_KEYSET_URL) must be set."
+            problems.append(Error(text, id="scoreboard.E005"))
+        if not settings.COGNITO_CLIENT_IDS:
+            text = "COGNITO_CLIENT_IDS is empty: no token would be accepted."
+            problems.append(Error(text, id="scoreboard.E006"))
+        if scheme != "https" and not settings.DEBUG:
+            problems.append(Error("COGNITO_KEYSET_URL must be an https address.", id="scoreboard.E007"))
+    if settings.DYNAMODB_ENDPOINT_URL and not settings.DEBUG:
+        text = "DYNAMODB_ENDPOINT_URL is set with DEBUG off: scores go to an emulator, not to AWS."
+        problems.append(Warning(text, id="scoreboard.W002"))
+    return problems

@@ -1,0 +1,84 @@
+"""The errors of the product. Each class carries the stable `code` and the HTTP `status` of its answer.
+
+    ScoreboardError
+    ├── Invalid                400 invalid          the request cannot be understood; nothing changed
+    │   ├── TooLarge           413 too_large
+    │   └── KeyReused          422 key_reused       an idempotency key came with another update
+    ├── Forbidden              403 forbidden        the caller may not write for this player
+    │   └── Banned             403 banned
+    ├── ScoreLimit             409 score_limit
+    ├── Refused                409 refused          a rule forbids this moderation
+    │   └── VersionMoved       409 version_moved    the player changed since the moderator looked
+    └── Unavailable            503 unavailable      a part of ours is away; try again
+        ├── Throttled          503 throttled        the table has no capacity right now
+        ├── Conflict           503 conflict         too many writers on one player
+        └── OutcomeUnknown     503 outcome_unknown  it may have been counted; retry with the same key
+
+Imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+
+class ScoreboardError(Exception):
+    """Base of all; `str(error)` is the sentence the caller reads."""
+
+    code = "unavailable"
+    status = 503
+    detail = "The service is not available right now."
+    #: Seconds to wait before trying again, for the `Retry-After` of a 429 or 503.
+    retry_after: int | None = None
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail or self.detail)
+
+
+class Invalid(ScoreboardError):
+    code, status, detail = "invalid", 400, "The request is not valid."
+
+
+class TooLarge(Invalid):
+    code, status, detail = "too_large", 413, "The request body is larger than 4096 bytes."
+
+
+class KeyReused(Invalid):
+    code, status = "key_reused", 422
+    detail = "This idempotency key was used for another update."
+
+
+class Forbidden(ScoreboardError):
+    code, status, detail = "forbidden", 403, "You may not change this player's score."
+
+
+class Banned(Forbidden):
+    code, detail = "banned", "This player is banned."
+
+
+class ScoreLimit(ScoreboardError):
+    code, status, detail = "score_limit", 409, "The score cannot grow any further."
+
+
+class Refused(ScoreboardError):
+    code, status, detail = "refused", 409, "This moderation is not possible."
+
+
+class VersionMoved(Refused):
+    code, detail = "version_moved", "The player has changed meanwhile."
+
+
+class Unavailable(ScoreboardError):
+    retry_after = 1
+
+
+class Throttled(Unavailable):
+    code, detail = "throttled", "Too much is being written right now."
+    retry_after = 2
+
+
+class Conflict(Unavailable):
+    code, detail = "conflict", "Too many updates of this player at once."
+
+
+class OutcomeUnknown(Unavailable):
+    code = "outcome_unknown"
+    detail = "It is not known whether the update was counted. Try again with the same Idempotency-Key."

@@ -1,0 +1,26 @@
+"""`manage.py token`: an access token of the local issuer."""
+
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from scores import local_issuer
+from scores.identity import WRITE_SCOPE
+from scores.scoring import ID_PATTERN
+
+
+class Command(BaseCommand):
+    help = "Print an access token of the local issuer (development only)."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--user", required=True, help="user id the token is for")
+        parser.add_argument("--scope", default="", help=f"scopes, for example {WRITE_SCOPE}")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not ID_PATTERN.fullmatch(options["user"]):
+            raise CommandError("--user must be 1 to 128 characters of A-Z a-z 0-9 _ . : @ -")
+        try:
+            self.stdout.write(local_issuer.mint(options["user"], options["scope"]))
+        except (ImproperlyConfigured, OSError) as error:
+            raise CommandError(str(error)) from error

@@ -1,0 +1,95 @@
+"""The ranking as the services use it: which generation is current, merging, announcing.
+
+Redis trouble ends here: it is logged, counted, and the players concerned are kept for the reconciler.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from itertools import islice
+
+from realtime import broadcaster
+from scores import repository
+from scores.errors import Unavailable
+from scores.ranking import Merge, Ranking, RankingUnavailable
+from scores.scoring import Player
+
+logger = logging.getLogger(__name__)
+
+_state_lock = threading.Lock()
+_current: Ranking | None = None
+#: Players whose merge failed in this process, for the reconciler. Bounded: the oldest are forgotten.
+_unmerged: OrderedDict[str, None] = OrderedDict()
+_UNMERGED_MAX = 10_000
+
+
+def use_generation(generation: str) -> Ranking:
+    """The ranking of this generation, for this process from now on."""
+    global _current
+    with _state_lock:
+        if _current is None or _current.generation != generation:
+            _current = Ranking(generation)
+        return _current
+
+
+def current_ranking() -> Ranking:
+    """Raises RankingUnavailable while the table's generation is not known."""
+    if _current is not None:
+        return _current
+    try:
+        return use_generation(repository.read_state().generation)
+    except Unavailable as error:
+        raise RankingUnavailable("the table's generation is not known") from error
+
+
+def merge(players: Iterable[Player]) -> Merge:
+    """Merge stored players into the ranking and announce a changed board. Failure is the reconciler's."""
+    players = list(players)
+    try:
+        merged = current_ranking().merge(players)
+    except RankingUnavailable as error:
+        logger.warning("merge of %d players is left to the reconciler: %s", len(players), error)
+        with _state_lock:
+            _unmerged.update(dict.fromkeys(p.user_id for p in players))
+            while len(_unmerged) > _UNMERGED_MAX:
+                _unmerged.popitem(last=False)
+        return Merge(0, None)
+    announce(merged.revision)
+    return merged
+
+
+def drop(versions: dict[str, int]) -> Merge:
+    """Take players out of the ranking who are not in the table (see Ranking.drop), and announce."""
+    dropped = current_ranking().drop(versions)
+    announce(dropped.revision)
+    return dropped
+
+
+def announce(revision: int | None) -> None:
+    """Tell all hubs that the board has a new revision; None: it has not."""
+    if revision is not None:
+        broadcaster.board_changed(revision)
+
+
+def unmerged(count: int) -> list[str]:
+    """At most `count` players whose merge failed in this process."""
+    with _state_lock:
+        return list(islice(_unmerged, count))
+
+
+def forget_unmerged(user_ids: Iterable[str]) -> None:
+    """These have been merged after all."""
+    with _state_lock:
+        for user_id in user_ids:
+            _unmerged.pop(user_id, None)
+
+
+def raise_revision(*, seen: int) -> None:
+    """Lift the ranking's revision above `seen`: a viewer has had that one (failover to an older copy)."""
+    try:
+        current_ranking().raise_revision(seen)
+    except RankingUnavailable:
+        logger.warning("could not raise the revision above %d", seen)

@@ -1,0 +1,145 @@
+-- The only writer of the ranking. Every call is one atomic step.
+--
+-- KEYS  1 players   hash: user id -> "version|score|reachedAt|visible|name"
+--       2 ranking   sorted set of the visible players: score, member "{MAX_MS-reachedAt:015d}#{user id}"
+--       3 revision  number of the visible board
+--       4 ready     present: the ranking may be shown
+--       5 full      present: every player is in the ranking
+--       6 floor     "score|written at (us)"
+--       7 lock      of the rebuilder or the filler (mark only)
+-- ARGV  1 operation, then its arguments
+--
+-- Numbers cross as strings: Lua's own formatting keeps 14 digits only. As doubles they are exact to 2^53.
+
+local players, ranking, revision, ready, full, floor = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local BOARD_SIZE, MEMBER_ID, FLOOR_TTL_US = 10, 17, 10000000
+
+local function now()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+local function digits(number)
+  return string.format('%.0f', number)
+end
+
+local function parse(record)
+  return string.match(record, '^(%d+)|(%d+)|(%d+)|(%d)|(.*)$')
+end
+
+-- The visible ten as a flat list: id, score, name, id, ...
+local function top()
+  local flat, ids = {}, {}
+  for i, member in ipairs(redis.call('ZREVRANGE', ranking, 0, BOARD_SIZE - 1)) do
+    ids[i] = string.sub(member, MEMBER_ID)
+  end
+  if #ids == 0 then return flat end
+  for i, record in ipairs(redis.call('HMGET', players, unpack(ids))) do
+    if not record then
+      -- Half of the data was evicted or deleted by hand: start over, the reconciler rebuilds.
+      redis.call('DEL', players, ranking, ready, full)
+      return {}
+    end
+    local _, score, _, _, name = parse(record)
+    flat[#flat + 1], flat[#flat + 2], flat[#flat + 3] = ids[i], score, name
+  end
+  return flat
+end
+
+local function advance(minimum)
+  local next = math.max(tonumber(redis.call('GET', revision) or '0') + 1, minimum, now())
+  redis.call('SET', revision, digits(next))
+  return digits(next)
+end
+
+local function member(id, reached_at)
+  return string.format('%015.0f', 999999999999999 - tonumber(reached_at)) .. '#' .. id
+end
+
+local operations = {}
+
+-- merge id version score reachedAt visible name [...]: the newer version of each player wins.
+-- Returns {how many were newer, revision or '' when the board did not change}.
+function operations.merge()
+  local shown = redis.call('EXISTS', ready) == 1
+  local before = shown and table.concat(top(), '\0')
+  local newer = 0
+  for i = 2, #ARGV, 6 do
+    local id, version, score, reached_at, visible, name = unpack(ARGV, i, i + 5)
+    local record = redis.call('HGET', players, id)
+    local old_version, _, old_reached_at = parse(record or '0|0|0|0|')
+    if tonumber(version) > tonumber(old_version) then
+      newer = newer + 1
+      if record then redis.call('ZREM', ranking, member(id, old_reached_at)) end
+      if visible == '1' then redis.call('ZADD', ranking, score, member(id, reached_at)) end
+      redis.call('HSET', players, id, table.concat({version, score, reached_at, visible, name}, '|'))
+    end
+  end
+  if shown and table.concat(top(), '\0') ~= before then return {newer, advance(0)} end
+  return {newer, ''}
+end
+
+-- drop id version [...]: forget players who are not in the table, unless a newer version has come in.
+-- Returns {how many, revision or ''}.
+function operations.drop()
+  local shown = redis.call('EXISTS', ready) == 1
+  local before = shown and table.concat(top(), '\0')
+  local dropped = 0
+  for i = 2, #ARGV, 2 do
+    local record = redis.call('HGET', players, ARGV[i])
+    if record then
+      local version, _, reached_at = parse(record)
+      if version == ARGV[i + 1] then
+        redis.call('ZREM', ranking, member(ARGV[i], reached_at))
+        redis.call('HDEL', players, ARGV[i])
+        dropped = dropped + 1
+      end
+    end
+  end
+  if shown and table.concat(top(), '\0') ~= before then return {dropped, advance(0)} end
+  return {dropped, ''}
+end
+
+-- board: {ready, revision, time (us), id, score, name, ...}
+function operations.board()
+  local rows = top()
+  local reply = {redis.call('EXISTS', ready), redis.call('GET', revision) or '0', digits(now())}
+  for _, field in ipairs(rows) do reply[#reply + 1] = field end
+  return reply
+end
+
+-- guess id: {record or '', floor in force}
+function operations.guess()
+  local score, written = string.match(redis.call('GET', floor) or '', '^(%d+)|(%d+)$')
+  if not score or now() - tonumber(written) > FLOOR_TTL_US then score = '0' end
+  return {redis.call('HGET', players, ARGV[2]) or '', score}
+end
+
+-- floor score: put a floor in force, for ten seconds.
+function operations.floor()
+  redis.call('SET', floor, ARGV[2] .. '|' .. digits(now()))
+  return 1
+end
+
+-- floor_age: how long ago (us) the floor was written, '' when there is none.
+function operations.floor_age()
+  local written = string.match(redis.call('GET', floor) or '', '|(%d+)$')
+  return written and digits(now() - tonumber(written)) or ''
+end
+
+-- raise minimum: a revision above `minimum`, for a viewer that has already seen that one.
+function operations.raise()
+  return advance(tonumber(ARGV[2]) + 1)
+end
+
+-- mark token full: the holder of the lock declares the ranking ready ('1': and complete) and lets go of
+-- the lock. Returns the revision, or '' when the lock was lost: the data was flushed or time ran out.
+function operations.mark()
+  if redis.call('GET', KEYS[7]) ~= ARGV[2] then return '' end
+  redis.call('SET', ready, '1')
+  if ARGV[3] == '1' then redis.call('SET', full, '1') end
+  redis.call('DEL', KEYS[7])
+  return advance(0)
+end
+
+return operations[ARGV[1]]()

@@ -1,0 +1,46 @@
+"""What the bodies of requests may hold. They validate input only; output is `to_dict()` of the values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from rest_framework import serializers
+
+from scores.scoring import ID_PATTERN
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses fields it does not know."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
+            raise serializers.ValidationError({name[:128]: ["Unknown field."] for name in unknown})
+        return super().to_internal_value(data)
+
+
+class IdField(serializers.Field[str, str, str, Any]):
+    """A user id or an idempotency key."""
+
+    default_error_messages = {"invalid": "Must be a string of 1 to 128 characters of A-Z a-z 0-9 _ . : @ -"}
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str) or not ID_PATTERN.fullmatch(data):
+            self.fail("invalid")
+        return data
+
+
+class IncrementField(serializers.Field[int, int, int, Any]):
+    """A JSON integer; not a boolean, a float or a string that looks like one."""
+
+    default_error_messages = {"invalid": "Must be an integer from 1 to {max}."}
+
+    def to_internal_value(self, data: Any) -> int:
+        if type(data) is not int or not 1 <= data <= settings.SCOREBOARD_MAX_INCREMENT:
+            self.fail("invalid", max=settings.SCOREBOARD_MAX_INCREMENT)
+        return data
+
+
+class UpdateInput(StrictSerializer):
+    userId = IdField()
+    increment = IncrementField()

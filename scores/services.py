@@ -1,0 +1,344 @@
+"""What the product does, as plain functions. Only services touch more than one store, or broadcast.
+
+Order of a write: rules → one conditional transaction (scores.repository) → merge into the ranking →
+poke the hubs. Redis trouble never fails a write: it is logged and left to the reconciler.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import random
+import threading
+import time
+
+from django.conf import settings
+from ulid import ULID
+
+from scores import repository, scoring
+from scores.errors import (
+    Banned,
+    Conflict,
+    Forbidden,
+    Invalid,
+    KeyReused,
+    OutcomeUnknown,
+    Refused,
+    ScoreboardError,
+    ScoreLimit,
+    Throttled,
+    Unavailable,
+    VersionMoved,
+)
+from scores.identity import Identity
+from scores.merging import current_ranking, merge
+from scores.models import READ_TIMEOUT_S
+from scores.ranking import RankingUnavailable
+from scores.scoring import Action, Board, Entry, Player, Standing
+
+logger = logging.getLogger(__name__)
+
+#: All tries of one update end within this time (s).
+DEADLINE_S = 2.0
+#: How long (s) a board read from the index is good for, while the ranking is not.
+INDEX_BOARD_S = 1.0
+#: Nominees that a board read from the index is made of: room for those the table will not confirm.
+INDEX_NOMINEES = 30
+
+# One at a time per player in this process: optimistic retries alone collapse under contention.
+_player_locks = [threading.Lock() for _ in range(1024)]
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+# --- Adding points ----------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Accepted:
+    """An update that counts: the score it led to, and whether it had been accepted before."""
+
+    new_score: int
+    replayed: bool
+
+
+def add_points(*, user_id: str, increment: int, key: str, caller: Identity) -> Accepted:
+    """Raise a player's score by `increment` points, once for each `key`.
+
+    `user_id` and `key` match scoring.ID_PATTERN, `increment` is 1 … SCOREBOARD_MAX_INCREMENT.
+
+    Raises Forbidden, Banned, ScoreLimit, KeyReused (nothing was changed); Throttled, Conflict or
+    Unavailable (nothing was changed, try again); OutcomeUnknown (try again with the same key).
+    """
+    if not caller.may_write_for(user_id):
+        raise Forbidden
+    if not 1 <= increment <= settings.SCOREBOARD_MAX_INCREMENT:
+        raise Invalid(f"increment must be 1 … {settings.SCOREBOARD_MAX_INCREMENT}.")
+    deadline = time.monotonic() + DEADLINE_S
+    lock = _player_locks[hash(user_id) % len(_player_locks)]
+    if not lock.acquire(timeout=DEADLINE_S / 2):
+        raise Conflict
+    try:
+        return _add_points(user_id, increment, key, deadline)
+    finally:
+        lock.release()
+
+
+def _add_points(user_id: str, increment: int, key: str, deadline: float) -> Accepted:
+    known, certain, floor = _guess(user_id)
+    digest = scoring.request_hash(user_id, increment)
+    undecided = False
+    wait_s = 0.01
+    while True:
+        now = now_ms()
+        refusal = _refusal(known, increment, now)
+        if refusal and not certain:
+            known, certain = _read_player(user_id), True
+            refusal = _refusal(known, increment, now)
+        if refusal:
+            entry = repository.read_entry(user_id, key)
+            if entry is None:
+                raise refusal
+            return _answered_before(entry, digest, known, undecided)
+        player = scoring.increased(known, increment, now)
+        entry = Entry(
+            user_id=user_id,
+            entry_id=key,
+            kind="update",
+            increment=increment,
+            new_score=player.score,
+            version=player.version,
+            at=now,
+            previous_at=known.reached_at,
+            request_hash=digest,
+            expires_at=now // 1000 + settings.SCOREBOARD_LEDGER_DAYS * 86_400,
+        )
+        failure: ScoreboardError
+        try:
+            repository.commit(entry, player, known, floor=floor, now=now)
+        except repository.EntryExists as exists:
+            return _answered_before(exists.entry, digest, known, undecided)
+        except repository.PlayerMoved as moved:
+            known, certain, failure = moved.player, True, Conflict()
+        except repository.Contended:
+            failure = Conflict()
+            _pause(wait_s, deadline)
+            known, certain = _read_player(user_id), True
+        except Throttled as throttled:
+            failure = throttled
+            _pause(wait_s, deadline)
+        except repository.Undecided:
+            undecided = True
+            failure = OutcomeUnknown()
+            # Another try is safe, the ledger entry admits one; it must leave time to read the entry.
+            if time.monotonic() + 2 * READ_TIMEOUT_S > deadline:
+                break
+            _pause(wait_s, deadline)
+        else:
+            merge([player])
+            return Accepted(player.score, replayed=False)
+        wait_s = min(2 * wait_s, 0.2)
+        if time.monotonic() > deadline:
+            break
+    if not undecided:
+        raise failure
+    return _look_up(user_id, key, digest, known)
+
+
+def _refusal(player: Player, increment: int, now: int) -> ScoreboardError | None:
+    if player.is_banned(now):
+        return Banned()
+    if player.score + increment > scoring.MAX_SCORE:
+        return ScoreLimit()
+    return None
+
+
+def _guess(user_id: str) -> tuple[Player, bool, int]:
+    """(player, whether that is certain, floor in force): from the ranking, else from the table."""
+    floor = 0
+    try:
+        player, floor = current_ranking().guess(user_id)
+        if player is not None:
+            return player, False, floor
+    except RankingUnavailable:
+        pass
+    return _read_player(user_id), True, floor
+
+
+def _read_player(user_id: str) -> Player:
+    return repository.read_player(user_id) or Player(user_id)
+
+
+def _answered_before(entry: Entry, digest: str, known: Player, undecided: bool) -> Accepted:
+    if entry.request_hash != digest:
+        raise KeyReused
+    if known.version < entry.version:  # its merge may have been lost
+        merge([_read_player(entry.user_id)])
+    # After an undecided try of this very request, it was most likely that one that counted.
+    return Accepted(entry.new_score, replayed=not undecided)
+
+
+def _look_up(user_id: str, key: str, digest: str, known: Player) -> Accepted:
+    try:
+        entry = repository.read_entry(user_id, key)
+    except Unavailable as error:
+        raise OutcomeUnknown from error
+    if entry is None:
+        raise OutcomeUnknown
+    return _answered_before(entry, digest, known, undecided=True)
+
+
+def _pause(seconds: float, deadline: float) -> None:
+    time.sleep(max(0.0, min(random.uniform(seconds / 2, seconds), deadline - time.monotonic())))
+
+
+# --- Moderating -------------------------------------------------------------------------------------
+
+
+def moderate(
+    *,
+    user_id: str,
+    action: Action,
+    actor: str,
+    reason: str,
+    expected_version: int,
+    entry_id: str | None = None,
+    amount: int = 0,
+    name: str | None = None,
+    until: int | None = None,
+) -> Player:
+    """One moderation action, in one transaction with its ledger entry; the player after it.
+
+    `expected_version` is the version the moderator looked at. `entry_id` (`MOD#…`) makes a repeated
+    call the same action. `amount` is for adjust, `name` for rename, `until` (ms) for ban.
+
+    Raises VersionMoved (the player has changed), Refused (a rule forbids it), Throttled, Conflict,
+    Unavailable (nothing was changed), OutcomeUnknown.
+    """
+    now = now_ms()
+    entry_id = entry_id or f"MOD#{ULID()}"
+    known = _read_player(user_id)
+    done = repository.read_entry(user_id, entry_id)
+    if done is not None:
+        merge([known])
+        return known
+    if known.version != expected_version:
+        raise VersionMoved
+    try:
+        player = scoring.moderated(known, action, now, amount=amount, name=name, until=until)
+    except scoring.RuleError as error:
+        raise Refused(str(error)) from error
+    entry = Entry(
+        user_id=user_id,
+        entry_id=entry_id,
+        kind=action.value,
+        increment=player.score - known.score,
+        new_score=player.score,
+        version=player.version,
+        at=now,
+        previous_at=known.reached_at,
+        actor=actor,
+        reason=reason,
+        before=_summary(known),
+        after=_summary(player),
+    )
+    try:
+        repository.commit(entry, player, known, floor=_floor(), now=now)
+    except repository.EntryExists:
+        player = _read_player(user_id)
+    except repository.PlayerMoved as moved:
+        raise VersionMoved from moved
+    except repository.Contended as contended:
+        raise Conflict from contended
+    except repository.Undecided as undecided:
+        try:
+            done = repository.read_entry(user_id, entry_id)
+        except Unavailable:
+            done = None
+        if done is None:
+            raise OutcomeUnknown from undecided
+        player = _read_player(user_id)
+    merge([player])
+    return player
+
+
+def _summary(player: Player) -> str:
+    return json.dumps(
+        {
+            "score": player.score,
+            "name": player.name,
+            "state": player.state.value,
+            "bannedUntil": player.banned_until,
+        }
+    )
+
+
+def _floor() -> int:
+    try:
+        return current_ranking().guess("")[1]
+    except RankingUnavailable:
+        return 0
+
+
+# --- Reading ----------------------------------------------------------------------------------------
+
+
+def get_board() -> Board:
+    """The Top 10: from the ranking, else from the index and the table, else the last one known (stale).
+
+    Raises Unavailable when there is none.
+    """
+    global _last_board
+    try:
+        board = current_ranking().board()
+    except RankingUnavailable:
+        board = None
+    try:
+        _last_board = board or _index_board.get()
+    except Unavailable:
+        if _last_board is None:
+            raise
+        return dataclasses.replace(_last_board, stale=True)
+    return _last_board
+
+
+class _IndexBoard:
+    """The board as the index nominates it and the table confirms it; read once a second at most."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._board: Board | None = None
+        self._read_at = 0.0
+
+    def get(self) -> Board:
+        with self._lock:
+            if self._board is None or time.monotonic() - self._read_at > INDEX_BOARD_S:
+                nominated = [user_id for user_id, _ in repository.nominees(INDEX_NOMINEES)]
+                rows = scoring.rows_of(repository.read_players(nominated).values())
+                now = now_ms()
+                self._board = Board(rows, now * 1000, now, from_index=True)
+                self._read_at = time.monotonic()
+            return self._board
+
+
+_index_board = _IndexBoard()
+_last_board: Board | None = None
+
+
+def get_standing(*, user_id: str) -> Standing:
+    """A player's score, rank and distance to the board, from a consistent read of the player.
+
+    Raises Unavailable.
+    """
+    player = _read_player(user_id)
+    rank = total = None
+    try:
+        merge([player] if player.version else [])
+        rank, total = current_ranking().place(player)
+    except RankingUnavailable:
+        pass
+    score = player.score if player.version else 0
+    return Standing(user_id, score, rank, total, scoring.points_to_top10(score, get_board().rows, user_id))

@@ -1,0 +1,136 @@
+"""The HTTP API. A view validates, calls one service and responds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from rest_framework import permissions, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from scores import services
+from scores.errors import Invalid, Unavailable
+from scores.scoring import ID_PATTERN, Board
+from scores.serializers import UpdateInput
+
+
+class MaySeeBoard(permissions.IsAuthenticated):
+    """Anybody while the board is public, else whoever has a token."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return settings.SCOREBOARD_PUBLIC or super().has_permission(request, view)
+
+
+class ScoreViewSet(viewsets.ViewSet):
+    """`/score/update`, `/score/top10` and `/score/me`."""
+
+    http_method_names = ["get", "head", "post", "patch"]
+    idempotency_key: str | None = None
+
+    def get_permissions(self) -> list[Any]:
+        return [MaySeeBoard()] if self.action == "top10" else super().get_permissions()
+
+    def get_authenticators(self) -> list[Any]:
+        # A public board is the same for everybody: a stale token must not hide it.
+        action = self.action_map.get((self.request.method or "").lower()) if self.request else None
+        return [] if action == "top10" and settings.SCOREBOARD_PUBLIC else super().get_authenticators()
+
+    def update_score(self, request: Request) -> Response:
+        """Raise a player's score, once for each idempotency key."""
+        key = self.idempotency_key
+        if key is None:
+            raise Invalid("Idempotency-Key must be 1 to 128 characters of A-Z a-z 0-9 _ . : @ -")
+        update = UpdateInput(data=request.data)
+        update.is_valid(raise_exception=True)
+        accepted = services.add_points(
+            user_id=update.validated_data["userId"],
+            increment=update.validated_data["increment"],
+            key=key,
+            caller=request.user,  # type: ignore[arg-type]
+        )
+        headers = {"Cache-Control": "no-store"}
+        if accepted.replayed:
+            headers["Idempotent-Replayed"] = "true"
+        return Response({"status": "success", "newScore": accepted.new_score}, headers=headers)
+
+    def top10(self, request: Request) -> HttpResponse:
+        """The board as a list of rows, with an ETag."""
+        board = services.get_board()
+        body = json.dumps(board.top10(), ensure_ascii=False, separators=(",", ":")).encode()
+        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        headers = _board_headers(board) | {"ETag": etag}
+        if _matches(request.headers.get("If-None-Match", ""), etag):
+            return HttpResponse(status=304, headers=headers)
+        return HttpResponse(body, headers=headers, content_type="application/json")
+
+    def me(self, request: Request) -> Response:
+        """The caller's own score, rank and distance to the board."""
+        standing = services.get_standing(user_id=request.user.subject)  # type: ignore[union-attr]
+        return Response(standing.to_dict(), headers={"Cache-Control": "private, no-store"})
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        if request.resolver_match and request.resolver_match.url_name == "score-update":
+            self.idempotency_key = _key_of(request)
+        if "CONTENT_LENGTH" not in request.META and request.method in ("POST", "PATCH"):
+            _measure_body(request)
+        return super().initialize_request(request, *args, **kwargs)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if request.resolver_match and request.resolver_match.url_name == "score-update":
+            # A key that cannot be used is answered with one that can.
+            response["Idempotency-Key"] = self.idempotency_key or str(uuid.uuid4())
+        return response
+
+
+def _key_of(request: HttpRequest) -> str | None:
+    """The idempotency key: the header without one pair of quotes, or a new one; None when it is odd."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return str(uuid.uuid4())
+    if len(key) >= 2 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    return key if ID_PATTERN.fullmatch(key) else None
+
+
+def _measure_body(request: HttpRequest) -> None:
+    # DRF takes a body without a Content-Length (chunked) for an empty one.
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    body = request.read(limit + 1)
+    request._body = body  # type: ignore[attr-defined]
+    request.META["CONTENT_LENGTH"] = str(len(body))
+
+
+def _matches(if_none_match: str, etag: str) -> bool:
+    """RFC 9110, section 13.1.2: weak comparison with a list of tags."""
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return "*" in tags or etag in tags
+
+
+def _board_headers(board: Board) -> dict[str, str]:
+    return {
+        "Board-Revision": str(board.revision),
+        "Board-As-Of": board.as_of_text,
+        "Cache-Control": "public, max-age=1" if settings.SCOREBOARD_PUBLIC else "private, no-store",
+    }
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    """The scoreboard page, with the current rows in it."""
+    try:
+        board = services.get_board() if settings.SCOREBOARD_PUBLIC else None
+    except Unavailable:
+        board = None
+    response = render(request, "scoreboard.html", {"board": board})
+    if board is not None:
+        for name, value in _board_headers(board).items():
+            response[name] = value
+    else:
+        response["Cache-Control"] = "no-store"
+    return response
