@@ -20,7 +20,6 @@ from devstack.ports import answers, free_port, is_free
 from devstack.supervisor import Supervisor
 
 
-
 class Stopped(BaseException):
     """Somebody asked us to stop. No Exception, so that nothing on the way mistakes it for a failure."""
 
@@ -31,8 +30,7 @@ def run_stack(*, data_dir: Path, port: int, demo: bool, stop_with_parent: bool) 
     _on_signals(_raise_stopped)
     process.guard.close()
     process.guard.held_files = [claim(folder)]
-    if not is_free(port):
-        raise StackError(f"port {port} is taken by another program: choose another with PORT={port + 1}")
+    _check_port(port)
     supervisor = Supervisor(tell)
     reason: StackError | None = None
     try:
@@ -60,6 +58,7 @@ def _start(supervisor: Supervisor, folder: Path, port: int, demo: bool) -> None:
     env = {**os.environ, **addresses, "DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
     _manage(env, "create_tables")
     write_addresses(folder, addresses)
+    _check_port(port)
     web = _python_part(
         "web", "manage.py", "serve", "--host", "127.0.0.1", "--port", str(port), env=env, port=port
     )
@@ -69,6 +68,13 @@ def _start(supervisor: Supervisor, folder: Path, port: int, demo: bool) -> None:
     if demo:
         supervisor.start(_python_part("demo", "-m", "devstack.demo", env=env))
     tell(f"ready after {time.monotonic() - began:.1f} s: http://127.0.0.1:{port}")
+
+
+def _check_port(port: int) -> None:
+    if not is_free(port):
+        raise StackError(
+            f"port {port} is taken by another program: choose another, for example PORT={port + 1}"
+        )
 
 
 def _start_stores(supervisor: Supervisor, folder: Path) -> dict[str, str]:
@@ -121,7 +127,7 @@ def _python_part(name: str, *arguments: str, env: dict[str, str], port: int = 0)
 
 def _manage(env: dict[str, str], command: str) -> None:
     code, output = process.run(
-        [sys.executable, "manage.py", command], env=env, cwd=ROOT, echo=log_of(command)
+        [sys.executable, "manage.py", command], env=env, cwd=ROOT, echo=log_of("tables")
     )
     if code != 0:
         raise StackError(f"manage.py {command} failed: {(output.splitlines() or ['no output'])[-1]}")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from devstack import process
 from devstack.errors import StackError
 from devstack.part import Part
+from devstack.ports import is_free
 
 TICK_SECONDS = 0.2
 MOST_DEATHS = 6
@@ -45,7 +46,7 @@ class Supervisor:
         part.start()
 
     def watch(self, *checks: Callable[[], None]) -> None:
-        """Keep the parts running until a check, called at every tick, raises; StackError: one cannot be kept."""
+        """Keep the parts running until a check, called at every tick, raises; StackError: one is lost."""
         while True:
             self.tick()
             for check in checks:
@@ -71,6 +72,8 @@ class Supervisor:
         part, now = watched.part, time.monotonic()
         if watched.due is not None:
             if now >= watched.due:
+                if part.port and not is_free(part.port):
+                    raise StackError(f"{part.title} cannot start again: its port is taken by another program")
                 watched.due, watched.recovering = None, True
                 part.start()
         elif not part.running:
