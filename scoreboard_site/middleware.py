@@ -39,6 +39,8 @@ class guard:  # noqa: N801 - a middleware factory, used like a function
             response = problems.for_exception(Invalid("This host is not served here."))
         for name, value in _HEADERS.items():
             response.setdefault(name, value)
+        if not response.streaming:
+            response.setdefault("Content-Length", str(len(response.content)))
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -54,7 +54,8 @@ ranking_repairs_total = 0
 def reconcile_ranking() -> int:
     """One round of comparing the ranking with the table; returns the number of repaired players.
 
-    While another process has the round, only this process's failed merges are repeated. Rebuilds the ranking when it is not ready.
+    While another process has the round, only this process's failed merges are repeated. Rebuilds the
+    ranking when it is not ready.
 
     Raises RankingUnavailable or Unavailable.
     """

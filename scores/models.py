@@ -37,7 +37,7 @@ class _Meta:
     max_pool_connections = settings.SCOREBOARD_MAX_CONNECTIONS
 
 
-class TopScores(GlobalSecondaryIndex[Any]):
+class TopScores(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
     """Players in contention, by rank key; a superset of the top 200, never the truth about one player."""
 
     class Meta:
@@ -48,7 +48,7 @@ class TopScores(GlobalSecondaryIndex[Any]):
     rank_key = UnicodeAttribute(range_key=True, attr_name="rankKey")
 
 
-class Flagged(GlobalSecondaryIndex[Any]):
+class Flagged(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
     """Players who are not active, by state and by when that ends: the moderators' queues."""
 
     class Meta:

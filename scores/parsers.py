@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import IO, Any, NoReturn
 
 from django.conf import settings
@@ -55,13 +55,16 @@ def _no_float(text: str) -> NoReturn:
 class OnlyJSON(BaseContentNegotiation):
     """Whatever `Accept` says, answers are JSON; a request body must say that it is."""
 
-    def select_parser(self, request: Request, parsers: Sequence[BaseParser]) -> BaseParser | None:
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         essence, _, parameters = (request.content_type or "").partition(";")
         charset = parameters.strip().lower()
         json_body = essence.strip().lower() == "application/json"
-        return parsers[0] if json_body and charset in ("", "charset=utf-8", 'charset="utf-8"') else None
+        return (
+            next(iter(parsers)) if json_body and charset in ("", "charset=utf-8", 'charset="utf-8"') else None
+        )
 
     def select_renderer(
-        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        return renderers[0], renderers[0].media_type
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type

@@ -56,9 +56,8 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
     set_rollback()
     extra: dict[str, str] = {}
     status, body, headers = _of_exception(exc)
-    if isinstance(exc, exceptions.APIException):
-        if challenge := getattr(exc, "auth_header", None):
-            extra["WWW-Authenticate"] = challenge
+    if challenge := getattr(exc, "auth_header", None):  # set by DRF on a 401
+        extra["WWW-Authenticate"] = challenge
     return Response(body, status, headers=headers | extra, content_type=CONTENT_TYPE)
 
 

@@ -161,12 +161,12 @@ class Ranking:
         """The merged version of each player that is known, tombstones included."""
         if not user_ids:
             return {}
-        records = _guarded(lambda: _client().hmget(self._key("players"), user_ids))
+        records: Any = _guarded(lambda: _client().hmget(self._key("players"), list(user_ids)))
         return {u: int(r.split("|", 1)[0]) for u, r in zip(user_ids, records, strict=True) if r}
 
     def top(self, count: int) -> list[str]:
         """The ids of the best `count` visible players."""
-        members = _guarded(lambda: _client().zrevrange(self._key("ranking"), 0, count - 1))
+        members: Any = _guarded(lambda: _client().zrevrange(self._key("ranking"), 0, count - 1))
         return [member[_MEMBER_ID:] for member in members]
 
     def place(self, player: Player) -> tuple[int | None, int | None]:

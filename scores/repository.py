@@ -106,9 +106,9 @@ def commit(entry: Entry, player: Player, known: Player, *, floor: int, now: int)
     Raises EntryExists, PlayerMoved, Contended, Throttled or Unavailable (nothing was written), or
     Undecided.
     """
-    condition: Any = (
-        UserScore.version == known.version if known.version else UserScore.version.does_not_exist()
-    )
+    condition: Any = UserScore.version.does_not_exist()
+    if known.version:
+        condition = UserScore.version == known.version
     if known.version and entry.actor is None:
         not_banned = UserScore.state != State.BANNED.value
         condition &= not_banned | (UserScore.banned_until <= now)
@@ -284,7 +284,7 @@ def _ledger_item(entry: Entry) -> LedgerEntry:
 
 
 def _entry(item: LedgerEntry) -> Entry:
-    values = {field: getattr(item, field) for field in _ENTRY_FIELDS}
+    values: dict[str, Any] = {field: getattr(item, field) for field in _ENTRY_FIELDS}
     return Entry(**{k: int(v) if k in _ENTRY_NUMBERS and v is not None else v for k, v in values.items()})
 
 
@@ -335,10 +335,10 @@ def _translating(items: Iterable[T]) -> Iterator[T]:
         raise _translated(error, Unavailable) from error
 
 
-def _get(model: type[M], *key: str) -> M | None:
+def _get(model: type[M], hash_key: str, range_key: str) -> M | None:
     def call() -> list[M]:
         try:
-            return [model.get(*key, consistent_read=True)]
+            return [model.get(hash_key, range_key, consistent_read=True)]
         except model.DoesNotExist:
             return []
 

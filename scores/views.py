@@ -11,6 +11,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from rest_framework import permissions, viewsets
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -33,7 +34,7 @@ class ScoreViewSet(viewsets.ViewSet):
     http_method_names = ["get", "head", "post", "patch"]
     idempotency_key: str | None = None
 
-    def get_permissions(self) -> list[Any]:
+    def get_permissions(self) -> Any:
         return [MaySeeBoard()] if self.action == "top10" else super().get_permissions()
 
     def get_authenticators(self) -> list[Any]:
@@ -74,6 +75,11 @@ class ScoreViewSet(viewsets.ViewSet):
         standing = services.get_standing(user_id=request.user.subject)  # type: ignore[union-attr]
         return Response(standing.to_dict(), headers={"Cache-Control": "private, no-store"})
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if self.action is None:  # before asking who is calling
+            raise MethodNotAllowed(request.method or "")
+        super().initial(request, *args, **kwargs)
+
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         if request.resolver_match and request.resolver_match.url_name == "score-update":
             self.idempotency_key = _key_of(request)
@@ -103,7 +109,7 @@ def _measure_body(request: HttpRequest) -> None:
     # DRF takes a body without a Content-Length (chunked) for an empty one.
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     body = request.read(limit + 1)
-    request._body = body  # type: ignore[attr-defined]
+    request._body = body
     request.META["CONTENT_LENGTH"] = str(len(body))
 
 

@@ -1,0 +1,35 @@
+"""The stage of the whole suite: the real stores, on free ports, started when the first test asks for them.
+
+A plugin (`-p devstack.pytest_plugin`) and not a conftest, because pytest-django reads Django's settings
+before any conftest, and the stores' addresses must be in the environment by then.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+
+from devstack.parts import start_dynamodb, start_valkey
+from devstack.ports import free_port
+
+DATA = tempfile.TemporaryDirectory(prefix="scoreboard-test-")
+DYNAMODB_PORT, VALKEY_PORT = free_port(), free_port()
+os.environ.update(
+    DEBUG="true",
+    DATA_DIR=DATA.name,
+    DYNAMODB_ENDPOINT_URL=f"http://127.0.0.1:{DYNAMODB_PORT}",
+    REDIS_URL=f"redis://127.0.0.1:{VALKEY_PORT}/0",
+)
+
+
+@pytest.fixture(scope="session")
+def running_stores() -> Iterator[None]:
+    """DynamoDB Local and Valkey, in memory."""
+    dynamodb = start_dynamodb(None, DYNAMODB_PORT)
+    valkey = start_valkey(None, VALKEY_PORT)
+    yield
+    valkey.stop()
+    dynamodb.stop()
