@@ -53,8 +53,8 @@ class Field:
                 yield player, self.dice.randint(1, 20), 0.02
         elif chance < 0.10 and (tie := self._tie()):
             yield tie
-        elif chance < 0.40:
-            yield self.star, self.dice.randint(15, 40), 0.15
+        elif chance < 0.25:
+            yield self.star, self.dice.randint(8, 25), 0.15
         else:
             yield self._somebody(), self.dice.choice((1, 2, 5, 5, 10, 10, 20)), self.dice.expovariate(6)
 
