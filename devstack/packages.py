@@ -135,7 +135,7 @@ def _lock_file() -> Path:
 
 
 def _pip_progress(line: str) -> None:
-    found = re.match(r"\s*Downloading (\S+?)-\S+ \((.+)\)", line)
+    found = re.match(r"\s*Downloading (\S+?)-\S+ \((\d.* MB)\)", line)
     if found:
         say(f"packages: {found[1]} ({found[2]})")
 

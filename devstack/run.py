@@ -40,7 +40,6 @@ def run_stack(*, data_dir: Path, port: int, demo: bool, stop_with_parent: bool) 
         tell(f"stopping: {why}")
     except StackError as error:
         reason = error
-        tell(f"{error}; stopping everything")
     finally:
         _on_signals(_kill_all)
         supervisor.stop()
