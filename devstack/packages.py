@@ -69,7 +69,19 @@ def install(arguments: Sequence[str], python: str = str(PYTHON)) -> None:
         say(f"packages: uv failed ({_reason(output)}), trying pip")
     _ensure_pip(python)
     code, output = process.run(
-        [python, "-m", "pip", "install", "--no-input", "--retries", "2", "--progress-bar", "off", *arguments],
+        [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--no-input",
+            "--retries",
+            "2",
+            "--progress-bar",
+            "off",
+            "--no-compile",
+            *arguments,
+        ],
         env=_environment(),
         echo=_pip_progress,
     )

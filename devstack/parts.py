@@ -55,7 +55,7 @@ def dynamodb_part(data_dir: Path | None, port: int, *, sink: Sink = None) -> Par
         storage = ["-dbPath", str(folder)]
     program = dynamodb_folder()
     java = [
-        find_java(),
+        *find_java(),
         "-XX:+UseSerialGC",
         "-XX:-UsePerfData",
         f"-Djava.library.path={program}/DynamoDBLocal_lib",
