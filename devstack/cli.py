@@ -14,6 +14,8 @@ from devstack.console import say
 from devstack.errors import StackError
 from devstack.files import ROOT
 
+# Tests choose throw-away stores themselves; those of the person's shell must not leak in.
+STORE_VARIABLES = {"PORT", "DATA_DIR", "DYNAMODB_ENDPOINT_URL", "REDIS_URL"}
 DEV_VERBS = {"test", "lint", "bench-path"}
 
 
@@ -90,7 +92,7 @@ def port_number(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    from devstack.supervisor import run_stack
+    from devstack.run import run_stack
 
     return run_stack(
         data_dir=data_folder(options.data_dir),
@@ -109,6 +111,8 @@ def test(options: argparse.Namespace) -> int:
     from devstack.download import dynamodb_folder
     from devstack.tools import find_java, find_valkey
 
+    for name in STORE_VARIABLES:
+        os.environ.pop(name, None)
     dynamodb_folder(), find_java(), find_valkey()
     return lint(options) or _call("-m", "pytest", *shlex.split(options.args))
 

@@ -1,8 +1,26 @@
 """What the stack tells the person who started it."""
 
 import sys
+import threading
+from collections.abc import Callable
+
+_printing = threading.Lock()
 
 
 def say(text: str) -> None:
     """Print one line of progress on standard error, so that standard output stays the command's own."""
     print(text, file=sys.stderr, flush=True)
+
+
+def log_of(name: str) -> Callable[[str], None]:
+    """A sink that prints a part's lines with its name in front."""
+    return lambda line: tell(line, name)
+
+
+def tell(text: str, name: str = "stack") -> None:
+    """Print one line of one source; a terminal that is gone is not worth dying for."""
+    with _printing:
+        try:
+            print(f"{name:<9}| {text}", flush=True)
+        except (BrokenPipeError, ValueError):
+            return

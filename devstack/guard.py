@@ -21,7 +21,7 @@ def end_group(pgid: int, grace: float) -> None:
     try:
         if grace > 0:
             os.killpg(pgid, signal.SIGTERM)
-        while time.monotonic() < deadline and not _is_zombie(pgid):
+        while time.monotonic() < deadline and not is_zombie(pgid):
             os.killpg(pgid, 0)
             time.sleep(TICK_SECONDS)
         os.killpg(pgid, signal.SIGKILL)
@@ -29,7 +29,7 @@ def end_group(pgid: int, grace: float) -> None:
         return
 
 
-def _is_zombie(pid: int) -> bool:
+def is_zombie(pid: int) -> bool:
     """Whether the process has ended and only waits for init, which in containers can take seconds."""
     try:
         with open(f"/proc/{pid}/stat") as stat:

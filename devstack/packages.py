@@ -69,7 +69,19 @@ def install(arguments: Sequence[str], python: str = str(PYTHON)) -> None:
         say(f"packages: uv failed ({_reason(output)}), trying pip")
     _ensure_pip(python)
     code, output = process.run(
-        [python, "-m", "pip", "install", "--no-input", "--retries", "2", "--progress-bar", "off", *arguments],
+        [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--no-input",
+            "--retries",
+            "2",
+            "--progress-bar",
+            "off",
+            "--no-compile",
+            *arguments,
+        ],
         env=_environment(),
         echo=_pip_progress,
     )
@@ -135,7 +147,7 @@ def _lock_file() -> Path:
 
 
 def _pip_progress(line: str) -> None:
-    found = re.match(r"\s*Downloading (\S+?)-\S+ \((.+)\)", line)
+    found = re.match(r"\s*Downloading (\S+?)-\S+ \((\d.* MB)\)", line)
     if found:
         say(f"packages: {found[1]} ({found[2]})")
 

@@ -60,6 +60,11 @@ class Part:
         return self._process.pid
 
     @property
+    def title(self) -> str:
+        """Name and port, for messages."""
+        return f"{self.name} (port {self.port})" if self.port else self.name
+
+    @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
@@ -76,17 +81,15 @@ class Part:
         """Whether the process runs and answers its probe now."""
         return self.running and (self._probe is None or self._probe()) and self.running
 
-    def wait_ready(self, timeout: float = 60.0, cancelled: Callable[[], bool] = lambda: False) -> None:
-        """Return when the part answers (or `cancelled` says so); StackError when it died or took too long."""
+    def wait_ready(self, timeout: float = 60.0) -> None:
+        """Return when the part answers; StackError when it died or took too long."""
         deadline = time.monotonic() + timeout
         while not self.ready():
-            if cancelled():
-                return
             if not self.running:
                 self.reap()
-                raise StackError(f"{self.name} did not start: {self.death()}")
+                raise StackError(f"{self.title} did not start: {self.death()}")
             if time.monotonic() > deadline:
-                raise StackError(f"{self.name} does not answer on port {self.port} after {timeout:.0f} s")
+                raise StackError(f"{self.title} does not answer after {timeout:.0f} s")
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:

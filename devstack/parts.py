@@ -8,6 +8,7 @@ valkey.stop(); dynamodb.stop()
 
 import contextlib
 import http.client
+import re
 import shutil
 import socket
 import sqlite3
@@ -25,6 +26,9 @@ from devstack.tools import check_platform, find_java, find_valkey
 
 Sink = Callable[[str], None] | None
 ATTEMPTS = 4
+# The settings that DynamoDB Local repeats at its start, and an advice for servers, not laptops.
+_DYNAMODB_NOISE = re.compile(r"Initializing DynamoDB Local|\w+:\t|\s*$")
+_VALKEY_NOISE = re.compile(r".*Memory overcommit must be enabled|.*scheduling shutdown|.*bye bye")
 
 
 def start_dynamodb(data_dir: Path | None, port: int | None = None, *, sink: Sink = None) -> Part:
@@ -51,7 +55,7 @@ def dynamodb_part(data_dir: Path | None, port: int, *, sink: Sink = None) -> Par
         storage = ["-dbPath", str(folder)]
     program = dynamodb_folder()
     java = [
-        find_java(),
+        *find_java(),
         "-XX:+UseSerialGC",
         "-XX:-UsePerfData",
         f"-Djava.library.path={program}/DynamoDBLocal_lib",
@@ -65,7 +69,7 @@ def dynamodb_part(data_dir: Path | None, port: int, *, sink: Sink = None) -> Par
         probe=partial(dynamodb_answers, port),
         cwd=program,
         orphan_grace=2.0,
-        sink=sink,
+        sink=without(_DYNAMODB_NOISE, sink),
     )
 
 
@@ -82,7 +86,7 @@ def valkey_part(data_dir: Path | None, port: int, *, sink: Sink = None) -> Part:
         url=f"redis://127.0.0.1:{port}/0",
         probe=partial(valkey_answers, port),
         orphan_grace=2.0,
-        sink=sink,
+        sink=without(_VALKEY_NOISE, sink),
         on_stop=None if data_dir else partial(shutil.rmtree, folder, ignore_errors=True),
     )
 
@@ -105,6 +109,11 @@ def valkey_answers(port: int, host: str = "127.0.0.1") -> bool:
         connection.sendall(b"PING\r\n")
         return connection.recv(64).startswith(b"+PONG")
     return False
+
+
+def without(noise: re.Pattern[str], sink: Sink) -> Sink:
+    """A sink that passes on all lines but those that match."""
+    return (lambda line: None if noise.match(line) else sink(line)) if sink else None
 
 
 def check_database(path: Path) -> None:

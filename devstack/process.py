@@ -59,6 +59,8 @@ class Guard:
     def _revived(self) -> bool:
         if self._process and self._process.poll() is None:
             return False
+        if self._process and self._process.stdin:
+            self._process.stdin.close()
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid())],
             stdin=subprocess.PIPE,

