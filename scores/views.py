@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from scores import services
 from scores.errors import Invalid
 from scores.scoring import ID_PATTERN, Board
-from scores.serializers import UpdateInput
+from scores.serializers import NameInput, UpdateInput
 
 
 class MaySeeBoard(permissions.IsAuthenticated):
@@ -28,9 +28,9 @@ class MaySeeBoard(permissions.IsAuthenticated):
 
 
 class ScoreViewSet(viewsets.ViewSet):
-    """`/score/update`, `/score/top10` and `/score/me`."""
+    """`/score/update`, `/score/top10`, `/score/me` and `/score/me/name`."""
 
-    http_method_names = ["get", "head", "post", "patch"]
+    http_method_names = ["get", "head", "post", "patch", "put"]
     idempotency_key: str | None = None
 
     def get_permissions(self) -> Any:
@@ -74,6 +74,14 @@ class ScoreViewSet(viewsets.ViewSet):
         standing = services.get_standing(user_id=request.user.subject)  # type: ignore[union-attr]
         return Response(standing.to_dict(), headers={"Cache-Control": "private, no-store"})
 
+    def rename(self, request: Request) -> Response:
+        """Give the caller a display name, or none."""
+        chosen = NameInput(data=request.data)
+        chosen.is_valid(raise_exception=True)
+        user_id = request.user.subject  # type: ignore[union-attr]
+        name = services.rename(user_id=user_id, name=chosen.validated_data["name"])
+        return Response({"userId": user_id, "name": name}, headers={"Cache-Control": "private, no-store"})
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if self.action is None:  # before asking who is calling
             raise MethodNotAllowed(request.method or "")
@@ -82,7 +90,7 @@ class ScoreViewSet(viewsets.ViewSet):
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         if request.resolver_match and request.resolver_match.url_name == "score-update":
             self.idempotency_key = _key_of(request)
-        if "CONTENT_LENGTH" not in request.META and request.method in ("POST", "PATCH"):
+        if "CONTENT_LENGTH" not in request.META and request.method in ("POST", "PATCH", "PUT"):
             _measure_body(request)
         return super().initialize_request(request, *args, **kwargs)
 
