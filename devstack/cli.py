@@ -114,7 +114,8 @@ def test(options: argparse.Namespace) -> int:
     for name in STORE_VARIABLES:
         os.environ.pop(name, None)
     dynamodb_folder(), find_java(), find_valkey()
-    return lint(options) or _call("-m", "pytest", *shlex.split(options.args))
+    found = lint(options)
+    return _call("-m", "pytest", *shlex.split(options.args)) or found
 
 
 def token(options: argparse.Namespace) -> int:

@@ -58,11 +58,11 @@ def _start(supervisor: Supervisor, folder: Path, port: int, demo: bool) -> None:
     _manage(env, "create_tables")
     write_addresses(folder, addresses)
     _check_port(port)
+    supervisor.start(_python_part("ranking", "manage.py", "rebuild_ranking", "--full", "--watch", env=env))
     web = _python_part(
         "web", "manage.py", "serve", "--host", "127.0.0.1", "--port", str(port), env=env, port=port
     )
     supervisor.start(web)
-    supervisor.start(_python_part("ranking", "manage.py", "rebuild_ranking", "--full", "--watch", env=env))
     _wait(web)
     if demo:
         supervisor.start(_python_part("demo", "-m", "devstack.demo", env=env))
