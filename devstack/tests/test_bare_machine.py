@@ -32,7 +32,9 @@ def bare(tmp_path):
     """The environment of such a machine; only what says where the registries are is kept."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "home").mkdir()
-    (tmp_path / "bin" / "python3").symlink_to(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
+    (tmp_path / "bin" / "python3").symlink_to(
+        Path(getattr(sys, "_base_executable", sys.executable)).resolve()
+    )
     registries = ("PIP_", "UV_", "NPM_", "npm_", "SSL_", "NODE_", "HTTP", "http", "no_proxy", "NO_PROXY")
     env = {name: value for name, value in clean_environment().items() if name.startswith(registries)}
     for variable, file in (("PIP_CONFIG_FILE", ".config/pip/pip.conf"), ("NPM_CONFIG_USERCONFIG", ".npmrc")):

@@ -68,7 +68,7 @@ def test_full_disk_is_told_before_anything_starts(tmp_path, monkeypatch):
 
 
 def test_disk_that_fills_up_later_is_told_once(tmp_path, monkeypatch):
-    told: list[str] = []
+    told = []
     check = folder.space_watch(tmp_path, told.append)
     clock = iter(range(0, 1000, 10))
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
