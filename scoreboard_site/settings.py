@@ -115,6 +115,20 @@ SCOREBOARD_ALLOWED_ORIGINS: list[str] = env.list(
     default=[f"http://127.0.0.1:{PORT}", f"http://localhost:{PORT}"] if DEBUG else [],
 )
 
+# --- Limits of one process --------------------------------------------------------------------------
+
+#: Updates answered at the same time; more are refused with 503 at once, because each holds a thread.
+SCOREBOARD_MAX_WRITES: int = env.int("SCOREBOARD_MAX_WRITES", 64)
+#: Reads answered at the same time; more wait for their turn, without a thread.
+SCOREBOARD_MAX_READS: int = env.int("SCOREBOARD_MAX_READS", 64)
+#: Open sockets; more are refused with 503. 0: as many as the process may have files.
+SCOREBOARD_MAX_SOCKETS: int = env.int("SCOREBOARD_MAX_SOCKETS", 15_000)
+#: Open sockets from one address (IPv6: one /64); more are refused with 429. 0: no limit.
+SCOREBOARD_MAX_SOCKETS_PER_ADDRESS: int = env.int("SCOREBOARD_MAX_SOCKETS_PER_ADDRESS", 0 if DEBUG else 200)
+#: How many proxies of ours stand in front and append to X-Forwarded-For: the client's address is that
+#: many entries from the right. 0: the header is not believed. Behind CloudFront and a load balancer: 2.
+SCOREBOARD_PROXIES: int = env.int("SCOREBOARD_PROXIES", 0)
+
 # --- Identity: access tokens of an Amazon Cognito user pool -----------------------------------------
 
 #: Region and id of the user pool. With DEBUG on and no pool, the local issuer of `make token` is used.

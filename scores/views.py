@@ -17,7 +17,7 @@ from rest_framework.response import Response
 
 from scores import services
 from scores.errors import Invalid, Unavailable
-from scores.scoring import ID_PATTERN, Board
+from scores.scoring import Board, key_of_header
 from scores.serializers import UpdateInput
 
 
@@ -100,9 +100,7 @@ def _key_of(request: HttpRequest) -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return str(uuid.uuid4())
-    if len(key) >= 2 and key[0] == key[-1] == '"':
-        key = key[1:-1]
-    return key if ID_PATTERN.fullmatch(key) else None
+    return key_of_header(key)
 
 
 def _measure_body(request: HttpRequest) -> None:
