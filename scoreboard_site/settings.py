@@ -106,6 +106,8 @@ CHANNEL_LAYERS = {
 SCOREBOARD_MAX_INCREMENT: int = env.int("SCOREBOARD_MAX_INCREMENT", 1000)
 #: Days for which the ledger remembers an update's idempotency key (at least 2).
 SCOREBOARD_LEDGER_DAYS: int = env.int("SCOREBOARD_LEDGER_DAYS", 30)
+#: Headline of the page.
+SCOREBOARD_TITLE: str = env.str("SCOREBOARD_TITLE", "Top 10")
 #: Whether anybody may see the board. Off: a token is needed for the Top 10 and the socket.
 SCOREBOARD_PUBLIC: bool = env.bool("SCOREBOARD_PUBLIC", True)
 #: Origins (scheme://host:port) whose pages may open the socket. Clients that send no Origin may, too,

@@ -9,14 +9,13 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from rest_framework import permissions, viewsets
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from scores import services
-from scores.errors import Invalid, Unavailable
+from scores.errors import Invalid
 from scores.scoring import Board, key_of_header
 from scores.serializers import UpdateInput
 
@@ -65,7 +64,7 @@ class ScoreViewSet(viewsets.ViewSet):
         board = services.get_board()
         body = json.dumps(board.top10(), ensure_ascii=False, separators=(",", ":")).encode()
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        headers = _board_headers(board) | {"ETag": etag}
+        headers = board_headers(board) | {"ETag": etag}
         if _matches(request.headers.get("If-None-Match", ""), etag):
             return HttpResponse(status=304, headers=headers)
         return HttpResponse(body, headers=headers, content_type="application/json")
@@ -117,24 +116,10 @@ def _matches(if_none_match: str, etag: str) -> bool:
     return "*" in tags or etag in tags
 
 
-def _board_headers(board: Board) -> dict[str, str]:
+def board_headers(board: Board) -> dict[str, str]:
+    """What every answer with a board in it says about it."""
     return {
         "Board-Revision": str(board.revision),
         "Board-As-Of": board.as_of_text,
         "Cache-Control": "public, max-age=1" if settings.SCOREBOARD_PUBLIC else "private, no-store",
     }
-
-
-def page(request: HttpRequest) -> HttpResponse:
-    """The scoreboard page, with the current rows in it."""
-    try:
-        board = services.get_board() if settings.SCOREBOARD_PUBLIC else None
-    except Unavailable:
-        board = None
-    response = render(request, "scoreboard.html", {"board": board})
-    if board is not None:
-        for name, value in _board_headers(board).items():
-            response[name] = value
-    else:
-        response["Cache-Control"] = "no-store"
-    return response
