@@ -315,7 +315,9 @@ def _connection() -> Connection:
 
 
 def _translated(error: PynamoDBException, undecided: type[Exception]) -> Exception:
-    code = error.cause_response_code
+    # PynamoDB's own reading of the code fails on a timeout, which has no response.
+    answered = isinstance(error.cause, botocore_errors.ClientError)
+    code = error.cause_response_code if answered else None
     if code in _THROTTLES:
         return Throttled()
     if isinstance(error.cause, botocore_errors.ClientError):
