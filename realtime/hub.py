@@ -76,10 +76,10 @@ class Hub:
         self._pool.shutdown(wait=False)
 
     async def add(self, viewer: Viewer) -> None:
-        """Subscribe a viewer, then offer it the current board."""
-        self._viewers.add(viewer)
+        """Subscribe a viewer and offer it the current board, in one step of the loop: no gap, no double."""
         if asyncio.get_running_loop().time() - self._read_at > FRESH_S:
             await self._refresh()
+        self._viewers.add(viewer)
         if self._frame is not None:
             viewer.offer(self._frame)
 
