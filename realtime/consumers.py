@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import ParseResult
+from urllib.parse import ParseResult, urlparse
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.security.websocket import OriginValidator
@@ -25,6 +26,18 @@ class OriginRule(OriginValidator):  # type: ignore[misc]
         if parsed_origin is None:
             return settings.SCOREBOARD_PUBLIC
         return bool(super().valid_origin(parsed_origin))
+
+
+@functools.lru_cache(maxsize=256)
+def origin_allowed(origin: str | None) -> bool:
+    """The rule for an `Origin` header, for who does not speak ASGI."""
+    return OriginRule(None).valid_origin(None if origin is None else urlparse(origin))
+
+
+def refusal_code() -> int | None:
+    """The code to close a new socket with, None to let it in."""
+    # A socket has no way yet to show a token, so a private board is not on it.
+    return None if settings.SCOREBOARD_PUBLIC else UNAUTHORIZED
 
 
 class SocketViewer:
@@ -64,6 +77,7 @@ class SocketViewer:
 class ScoreboardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     """Subscribes a socket to the hub. It has no channel of its own: the hub has one for all."""
 
+    channel_layer_alias = ""  # none
     viewer: SocketViewer | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -77,12 +91,12 @@ class ScoreboardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def connect(self) -> None:
         await self.accept()
-        if not settings.SCOREBOARD_PUBLIC:
-            # A socket has no way yet to show a token, so a private board is not on it.
-            await self.close(UNAUTHORIZED)
+        refusal = refusal_code()
+        if refusal is not None:
+            await self.close(refusal)
             return
         self.viewer = SocketViewer(self._send_text)
-        await hub.add(self.viewer)
+        hub.add(self.viewer)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Viewers have nothing to say; what they send is ignored."""
@@ -93,6 +107,8 @@ class ScoreboardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
 class NothingHere(AsyncWebsocketConsumer):  # type: ignore[misc]
     """Every other socket path: a close code instead of an exception."""
+
+    channel_layer_alias = ""  # none
 
     async def connect(self) -> None:
         await self.accept()

@@ -16,6 +16,7 @@ from typing import Protocol
 from channels.layers import get_channel_layer
 
 from realtime.events import GROUP
+from realtime.frames import text_frame
 from scores import merging, services
 from scores.errors import ScoreboardError
 from scores.scoring import Board
@@ -29,14 +30,20 @@ POLL_S = 1.0
 ALIVE_S = 15.0
 #: A board read less than this long ago (s) is good enough for a new viewer.
 FRESH_S = 1.5
+#: Viewers served between two turns of the event loop: about a millisecond's worth of writes.
+BATCH = 128
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Frame:
-    """One message to all viewers, encoded. `revision` is the board's."""
+    """One message to all viewers, encoded once: as text, and as the bytes on the wire (RFC 6455)."""
 
     revision: int
     text: str
+    wire: bytes = dataclasses.field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "wire", text_frame(self.text))
 
 
 class Viewer(Protocol):
@@ -54,10 +61,11 @@ class Hub:
 
     def __init__(self) -> None:
         self._viewers: set[Viewer] = set()
+        # Those that came while no fresh board was at hand.
+        self._newcomers: set[Viewer] = set()
         self._board: Board | None = None
         self._frame: Frame | None = None
         self._read_at = float("-inf")
-        self._reading: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="hub")
@@ -75,16 +83,18 @@ class Hub:
         self._tasks.clear()
         self._pool.shutdown(wait=False)
 
-    async def add(self, viewer: Viewer) -> None:
-        """Subscribe a viewer, then offer it the current board."""
+    def add(self, viewer: Viewer) -> None:
+        """Subscribe a viewer and offer it the current board: at once, or when it has been read."""
         self._viewers.add(viewer)
-        if asyncio.get_running_loop().time() - self._read_at > FRESH_S:
-            await self._refresh()
-        if self._frame is not None:
+        if self._frame is not None and asyncio.get_running_loop().time() - self._read_at <= FRESH_S:
             viewer.offer(self._frame)
+        else:
+            self._newcomers.add(viewer)
+            self.wake()
 
     def discard(self, viewer: Viewer) -> None:
         self._viewers.discard(viewer)
+        self._newcomers.discard(viewer)
 
     @property
     def viewers(self) -> frozenset[Viewer]:
@@ -95,6 +105,7 @@ class Hub:
         self._wake.set()
 
     async def _pump(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             try:
                 async with asyncio.timeout(POLL_S):
@@ -103,55 +114,55 @@ class Hub:
                 pass
             self._wake.clear()
             if self._viewers:
-                await self._refresh()
-                await asyncio.sleep(MIN_INTERVAL_S)
+                began = loop.time()
+                board = await self._read()
+                if board is not None:
+                    await self.show(board)
+                await asyncio.sleep(began + MIN_INTERVAL_S - loop.time())
 
-    async def _refresh(self) -> None:
-        # Single flight: whoever needs a board while one is being read waits for that one.
-        if self._reading is None:
-            self._reading = asyncio.get_running_loop().create_task(self._read())
-            self._reading.add_done_callback(self._read_done)
-        await asyncio.shield(self._reading)
-
-    def _read_done(self, task: asyncio.Task[None]) -> None:
-        self._reading = None
-
-    async def _read(self) -> None:
+    async def _read(self) -> Board | None:
         loop = asyncio.get_running_loop()
         seen = -1 if self._board is None else self._board.revision
         try:
             board = await loop.run_in_executor(self._pool, _read_board, seen)
         except ScoreboardError as error:
             logger.warning("no board: %s", error)
-            return
+            return None
         except Exception:
             logger.exception("no board")
-            return
+            return None
         self._read_at = loop.time()
-        self._show(board)
+        return board
 
-    def _show(self, board: Board) -> None:
+    async def show(self, board: Board) -> None:
+        """Make this the current board; offer it to all viewers if it is new, else to newcomers."""
         previous = self._board
-        if previous is not None and board.rows == previous.rows and board.revision <= previous.revision:
-            # Nothing new to see; only the time (and the doubt) moves on.
-            board = dataclasses.replace(board, revision=previous.revision)
-        elif previous is not None:
-            board = dataclasses.replace(board, revision=max(board.revision, previous.revision + 1))
+        changed = previous is None or board.rows != previous.rows or board.revision > previous.revision
+        if previous is not None:
+            # With nothing new to see, only the time (and the doubt) moves on.
+            board = dataclasses.replace(board, revision=max(board.revision, previous.revision + changed))
         self._board = board
-        self._frame = Frame(board.revision, _encode({"type": "board"} | board.to_dict()))
-        if previous is None or board.revision > previous.revision:
-            for viewer in self._viewers:
-                viewer.offer(self._frame)
+        self._frame = frame = Frame(board.revision, _encode({"type": "board"} | board.to_dict()))
+        audience = list(self._viewers if changed else self._newcomers)
+        self._newcomers.clear()
+        for start in range(0, len(audience), BATCH):
+            for viewer in audience[start : start + BATCH]:
+                viewer.offer(frame)
+            await asyncio.sleep(0)
 
     async def _show_life(self) -> None:
         while True:
             await asyncio.sleep(ALIVE_S)
-            if self._board is not None:
-                board = self._board
-                text = _encode({"type": "alive", "revision": board.revision, "asOf": board.as_of_text})
-                frame = Frame(board.revision, text)
-                for viewer in self._viewers:
+            if self._board is None:
+                continue
+            board = self._board
+            text = _encode({"type": "alive", "revision": board.revision, "asOf": board.as_of_text})
+            frame = Frame(board.revision, text)
+            audience = list(self._viewers)
+            for start in range(0, len(audience), BATCH):
+                for viewer in audience[start : start + BATCH]:
                     viewer.ping(frame)
+                await asyncio.sleep(0)
 
     async def _listen(self) -> None:
         while True:

@@ -1,18 +1,162 @@
-"""Our server: daphne used as a library."""
+"""Our server: daphne used as a library.
+
+HTTP, and sockets at any path but the board's, are daphne's own. The board's socket is a Twisted protocol
+of ours (realtime/websocket.py) that never enters Channels: a board then costs one write per socket. And
+where daphne stops dead on SIGTERM, this server drains (realtime/drain.py).
+"""
 
 from __future__ import annotations
 
-from daphne.server import Server
+import asyncio
+import dataclasses
+import logging
+import resource
+import signal
+import socket
+import sys
+from typing import Any
+
+from daphne.server import Server, twisted_loop
+from daphne.ws_protocol import WebSocketFactory
+from django.conf import settings
+from twisted.internet import reactor
+from twisted.internet.endpoints import serverFromString
+from twisted.logger import globalLogBeginner
+
+from realtime import frames
+from realtime.background import background
+from realtime.drain import Drain
+from realtime.registry import Registry
+from realtime.requests import Factory
+from realtime.websocket import PING_S, PONG_S
+
+logger = logging.getLogger(__name__)
+
+#: Kernel buffer (bytes) of each connection: what a viewer that does not read may hold of old boards.
+SEND_BUFFER = 32 * 1024
+#: Files the process needs besides sockets.
+SPARE_FILES = 256
+#: A request must be complete this long (s) after its first byte, and be answered this long after that.
+REQUEST_S = 10.0
+SWEEP_S = 1.0
 
 
-def run(application: object, host: str, port: int) -> None:
-    """Serve `application` until SIGTERM or SIGINT."""
-    endpoint = f"tcp:port={port}:interface={host}"
-    Server(
-        application,
-        endpoints=[endpoint],
-        http_timeout=10,
-        websocket_max_message_size=1024,
-        websocket_max_frame_size=1024,
-        server_name="scoreboard",
-    ).run()
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to serve. Times in s; `endpoint` is a Twisted endpoint string that stands for host and port."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    endpoint: str | None = None
+    backlog: int = 4096
+    #: Longer than a load balancer's own idle timeout, or it meets connections that have just been closed.
+    keep_alive_s: float = 130.0
+    grace_s: float = 20.0
+
+
+class ScoreboardServer(Server):  # type: ignore[misc]
+    """One process' server. `run` returns when it has drained."""
+
+    def __init__(self, application: Any, options: Options) -> None:
+        super().__init__(
+            application,
+            endpoints=[options.endpoint or f"tcp:{options.port}"],
+            signal_handlers=False,
+            http_timeout=REQUEST_S,
+            ping_interval=PING_S,
+            ping_timeout=PONG_S,
+            websocket_handshake_timeout=REQUEST_S,
+            websocket_max_message_size=frames.MAX_PAYLOAD,
+            websocket_max_frame_size=frames.MAX_PAYLOAD,
+            server_name="scoreboard",
+        )
+        self.connections: dict[Any, Any] = {}
+        self._options = options
+        self._registry = Registry(_socket_limit(), settings.SCOREBOARD_MAX_SOCKETS_PER_ADDRESS)
+        self._factory = Factory(self, self._registry, options.keep_alive_s)
+        self._ports: list[Any] = []
+        self._drain = Drain(self, self._ports, self._factory.channels, self._registry, options.grace_s)
+        self._loop: asyncio.AbstractEventLoop = twisted_loop
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failed = False
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then drain. SystemExit when the address cannot be had."""
+        globalLogBeginner.beginLoggingTo([lambda _: None], redirectStandardIO=False, discardBuffer=True)
+        asyncio.set_event_loop(self._loop)
+        self.ws_factory = WebSocketFactory(self, server=self.server_name)
+        self.ws_factory.setProtocolOptions(
+            autoPingTimeout=self.ping_timeout,
+            openHandshakeTimeout=self.websocket_handshake_timeout,
+            maxMessagePayloadSize=self.websocket_max_message_size,
+            maxFramePayloadSize=self.websocket_max_frame_size,
+        )
+        reactor.callLater(1, self.application_checker)
+        reactor.callLater(2, self.timeout_checker)
+        reactor.addSystemEventTrigger("before", "shutdown", self.kill_all_applications)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._drain.on_signal)
+        self._spawn(self._start())
+        reactor.run(installSignalHandlers=False)
+        if self._failed:
+            sys.exit(1)
+
+    async def _start(self) -> None:
+        background.start()
+        try:
+            if self._options.endpoint:
+                listening = serverFromString(reactor, self._options.endpoint).listen(self._factory)
+                self._ports.append(await listening.asFuture(self._loop))
+            else:
+                self._ports.append(_listen(self._options, self._factory))
+        except Exception as error:  # OSError, and whatever an endpoint may raise
+            logger.critical("cannot listen: %s", error)
+            self._failed = True
+            self.stop()
+            return
+        logger.info(
+            "serving on %s", self._options.endpoint or f"http://{self._options.host}:{self._options.port}"
+        )
+        self._spawn(self._registry.run_clock())
+        self._spawn(self._sweep())
+
+    def _spawn(self, work: Any) -> None:
+        self._tasks.append(self._loop.create_task(work))
+
+    async def _sweep(self) -> None:
+        """Drop connections whose request does not get complete."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            deadline = self._loop.time() - REQUEST_S
+            for channel in [c for c in self._factory.channels if (c.waiting_since or deadline) < deadline]:
+                channel.transport.abortConnection()
+
+
+def run(application: Any, options: Options) -> None:
+    """Serve `application` until a signal ends it."""
+    ScoreboardServer(application, options).run()
+
+
+def _listen(options: Options, factory: Factory) -> Any:
+    """A listening port on a socket of our own making. Raises OSError."""
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    with socket.create_server(
+        (options.host, options.port), family=family, backlog=options.backlog
+    ) as listener:
+        listener.setblocking(False)
+        # Every accepted connection inherits it.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        return reactor.adoptStreamPort(listener.fileno(), family, factory)
+
+
+def _socket_limit() -> int:
+    """Raise the limit of open files as far as allowed; how many sockets that leaves room for."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    wanted: int = settings.SCOREBOARD_MAX_SOCKETS
+    if hard == resource.RLIM_INFINITY:
+        return wanted
+    room = max(1, hard - SPARE_FILES)
+    if wanted > room:
+        logger.warning("only %d sockets: the process may have %d files", room, hard)
+    return min(wanted or room, room)

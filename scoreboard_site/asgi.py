@@ -1,4 +1,4 @@
-"""The application as a whole, for any ASGI server: health, HTTP, the socket, the background work."""
+"""The application as a whole, for any ASGI server: health, limits, HTTP, the socket, the background work."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from realtime.background import WithBackground  # noqa: E402
 from realtime.consumers import OriginRule  # noqa: E402
 from realtime.health import WithHealth  # noqa: E402
+from realtime.limits import WithLimits  # noqa: E402
 from realtime.routing import websocket_urlpatterns  # noqa: E402
 
 application = WithBackground(
-    WithHealth(ProtocolTypeRouter({"http": _http, "websocket": OriginRule(URLRouter(websocket_urlpatterns))}))
+    WithHealth(
+        ProtocolTypeRouter(
+            {"http": WithLimits(_http), "websocket": OriginRule(URLRouter(websocket_urlpatterns))}
+        )
+    )
 )

@@ -14,7 +14,7 @@ from scores.errors import Invalid
 # 'self' covers the socket of the same origin; no inline code or style anywhere. Signing in exchanges a code
 # for a token at the pool's own domain.
 _CONNECT = " ".join(filter(None, ["'self'", settings.COGNITO_DOMAIN]))
-_HEADERS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
         f"connect-src {_CONNECT}; manifest-src 'self'; "
@@ -41,7 +41,7 @@ class guard:  # noqa: N801 - a middleware factory, used like a function
             response = self.get_response(request)
         except DisallowedHost:
             response = problems.for_exception(Invalid("This host is not served here."))
-        for name, value in _HEADERS.items():
+        for name, value in SECURITY_HEADERS.items():
             response.setdefault(name, value)
         if not response.streaming:
             response.setdefault("Content-Length", str(len(response.content)))

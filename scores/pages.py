@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from realtime.events import SOCKET_PATH
 from scores import local_issuer, services
 from scores.errors import Unavailable
 from scores.names import MAX_CHARS
@@ -32,6 +33,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "board": board,
         "rows": page_rows(board) if board else [],
         "as_of": f"{board.as_of_text[11:19]} UTC" if board else "",
+        "socket_path": SOCKET_PATH,
         "account": _account(),
         "max_name": MAX_CHARS,
         "modules": [f"scoreboard/{name}.js" for name in MODULES],

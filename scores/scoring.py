@@ -26,6 +26,13 @@ MAX_MS = 10**15 - 1
 ID_PATTERN = re.compile(r"[A-Za-z0-9_.:@-]{1,128}")
 
 
+def key_of_header(header: str) -> str | None:
+    """The idempotency key in an `Idempotency-Key` header, without one pair of quotes; None when it is odd."""
+    if len(header) >= 2 and header[0] == header[-1] == '"':
+        header = header[1:-1]
+    return header if ID_PATTERN.fullmatch(header) else None
+
+
 class State(StrEnum):
     """What a moderator, or a rule, has made of a player. Only active players are on the board."""
 

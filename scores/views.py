@@ -14,9 +14,11 @@ from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from scores import services
+from scores import limits, services, tickets
+from scores.addresses import client_address
 from scores.errors import Invalid
-from scores.scoring import ID_PATTERN, Board
+from scores.identity import Identity
+from scores.scoring import Board, key_of_header
 from scores.serializers import NameInput, UpdateInput
 
 
@@ -32,6 +34,7 @@ class ScoreViewSet(viewsets.ViewSet):
 
     http_method_names = ["get", "head", "post", "patch", "put"]
     idempotency_key: str | None = None
+    demand = limits.NO_DEMAND
 
     def get_permissions(self) -> Any:
         return [MaySeeBoard()] if self.action == "top10" else super().get_permissions()
@@ -48,11 +51,22 @@ class ScoreViewSet(viewsets.ViewSet):
             raise Invalid("Idempotency-Key must be 1 to 128 characters of A-Z a-z 0-9 _ . : @ -")
         update = UpdateInput(data=request.data)
         update.is_valid(raise_exception=True)
+        user_id, ticket = update.validated_data["userId"], None
+        if "ticket" in update.validated_data:
+            ticket = tickets.verify(update.validated_data["ticket"], settings.SCOREBOARD_TICKET_KEYS)
+            self.idempotency_key = ticket.jti
+            if "Idempotency-Key" not in request.headers:
+                key = ticket.jti
+        caller: Identity = request.user  # type: ignore[assignment]
+        client_id = caller.client_id if caller.is_server else None
+        self.demand = limits.of_update(user_id, address=_address_of(request), client_id=client_id)
         accepted = services.add_points(
-            user_id=update.validated_data["userId"],
+            user_id=user_id,
             increment=update.validated_data["increment"],
             key=key,
-            caller=request.user,  # type: ignore[arg-type]
+            caller=caller,
+            ticket=ticket,
+            demand=self.demand,
         )
         headers = {"Cache-Control": "no-store"}
         if accepted.replayed:
@@ -71,19 +85,24 @@ class ScoreViewSet(viewsets.ViewSet):
 
     def me(self, request: Request) -> Response:
         """The caller's own score, rank and distance to the board."""
-        standing = services.get_standing(user_id=request.user.subject)  # type: ignore[union-attr]
+        caller: Identity = request.user  # type: ignore[assignment]
+        self.demand = limits.of_read(caller.subject)
+        limits.local_limiter.settle(self.demand)
+        standing = services.get_standing(user_id=caller.subject)
         return Response(standing.to_dict(), headers={"Cache-Control": "private, no-store"})
 
     def rename(self, request: Request) -> Response:
         """Give the caller a display name, or none."""
         chosen = NameInput(data=request.data)
         chosen.is_valid(raise_exception=True)
-        user_id = request.user.subject  # type: ignore[union-attr]
-        name = services.rename(user_id=user_id, name=chosen.validated_data["name"])
-        return Response({"userId": user_id, "name": name}, headers={"Cache-Control": "private, no-store"})
+        caller: Identity = request.user  # type: ignore[assignment]
+        self.demand = limits.of_rename(caller.subject)
+        limits.local_limiter.settle(self.demand)
+        name = services.rename(user_id=caller.subject, name=chosen.validated_data["name"])
+        return Response({"userId": caller.subject, "name": name}, headers={"Cache-Control": "private, no-store"})
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        if self.action is None:  # before asking who is calling
+        if self.action in (None, "metadata"):  # before asking who is calling
             raise MethodNotAllowed(request.method or "")
         super().initial(request, *args, **kwargs)
 
@@ -99,6 +118,8 @@ class ScoreViewSet(viewsets.ViewSet):
         if request.resolver_match and request.resolver_match.url_name == "score-update":
             # A key that cannot be used is answered with one that can.
             response["Idempotency-Key"] = self.idempotency_key or str(uuid.uuid4())
+        for name, value in self.demand.headers().items():
+            response[name] = value
         return response
 
 
@@ -107,9 +128,13 @@ def _key_of(request: HttpRequest) -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return str(uuid.uuid4())
-    if len(key) >= 2 and key[0] == key[-1] == '"':
-        key = key[1:-1]
-    return key if ID_PATTERN.fullmatch(key) else None
+    return key_of_header(key)
+
+
+def _address_of(request: Request) -> str:
+    meta = request.META
+    forwarded = meta.get("HTTP_X_FORWARDED_FOR", "")
+    return client_address(meta.get("REMOTE_ADDR") or "", forwarded, settings.SCOREBOARD_TRUSTED_PROXIES)
 
 
 def _measure_body(request: HttpRequest) -> None:

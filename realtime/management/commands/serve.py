@@ -8,13 +8,49 @@ from realtime import server
 
 
 class Command(BaseCommand):
-    help = "Serve the scoreboard: HTTP and WebSockets, in one process."
+    help = "Serve the scoreboard: HTTP and WebSockets, in one process. SIGTERM or Ctrl-C drains, twice stops."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-        parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
+        usual = server.Options()
+        parser.add_argument("--host", default=usual.host, help="address to listen on (default: %(default)s)")
+        parser.add_argument("--port", type=int, default=usual.port, help="its port (default: %(default)s)")
+        parser.add_argument(
+            "--endpoint",
+            help="a Twisted endpoint instead of host and port: ssl:8443:privateKey=key.pem:certKey=cert.pem",
+        )
+        parser.add_argument(
+            "--backlog",
+            type=int,
+            default=usual.backlog,
+            help="connections that may wait for accept, as far as somaxconn allows (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--keep-alive",
+            type=float,
+            default=usual.keep_alive_s,
+            metavar="SECONDS",
+            help="how long an idle HTTP connection stays open; longer than the load balancer's own idle "
+            "timeout (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--grace",
+            type=float,
+            default=usual.grace_s,
+            metavar="SECONDS",
+            help="how long draining may take after SIGTERM (default: %(default)s)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         from scoreboard_site.asgi import application
 
-        server.run(application, options["host"], options["port"])
+        server.run(
+            application,
+            server.Options(
+                host=options["host"],
+                port=options["port"],
+                endpoint=options["endpoint"],
+                backlog=options["backlog"],
+                keep_alive_s=options["keep_alive"],
+                grace_s=options["grace"],
+            ),
+        )

@@ -1,0 +1,178 @@
+"""HTTP on our own server: daphne's request with a bounded body, our errors, and the door to the socket."""
+
+from __future__ import annotations
+
+import asyncio
+from io import BytesIO
+from typing import Any
+
+from daphne.http_protocol import WebRequest
+from django.conf import settings
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.web import http
+
+from realtime import frames, refusals
+from realtime.background import background
+from realtime.consumers import origin_allowed, refusal_code
+from realtime.events import SOCKET_PATH
+from realtime.hub import hub
+from realtime.registry import Registry
+from realtime.websocket import BoardSocket
+from scores.addresses import client_address
+from scores.errors import TooLarge, Unavailable
+
+#: How long (s) a connection stays open after a body was refused, for the answer to be read.
+LINGER_S = 1.0
+
+
+class Channel(http.HTTPChannel):  # type: ignore[misc]
+    """One HTTP connection, known to the server while it is open."""
+
+    #: When the client began to send what is not yet a whole request (event loop's time, s).
+    waiting_since: float | None = None
+    body_refused = False
+    transport: Any
+
+    def connectionMade(self) -> None:  # noqa: N802
+        super().connectionMade()
+        self.waiting_since = _now()
+        self.factory.channels.add(self)
+
+    def connectionLost(self, reason: Any) -> None:  # noqa: N802
+        self.factory.channels.discard(self)
+        super().connectionLost(reason)
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802
+        if self.body_refused:
+            return
+        if self.waiting_since is None and not self.requests:
+            self.waiting_since = _now()
+        super().dataReceived(data)
+
+    def become(self, board_socket: BoardSocket) -> None:
+        """Hand the connection over; this channel is forgotten."""
+        transport = self.transport
+        self.factory.channels.discard(self)
+        self.setTimeout(None)
+        transport.unregisterProducer()
+        if isinstance(transport, ProtocolWrapper):  # TLS
+            transport.wrappedProtocol = board_socket
+        else:
+            transport.protocol = board_socket
+        self.requests.clear()
+        self.transport = None
+        board_socket.makeConnection(transport)
+        transport.resumeProducing()
+
+
+class ScoreboardRequest(WebRequest):  # type: ignore[misc]
+    """One HTTP request."""
+
+    channel: Any
+
+    # --- The body: in memory, and refused while it comes in ------------------------------------------
+
+    def gotLength(self, length: int | None) -> None:  # noqa: N802
+        self.content = BytesIO()
+        if length is not None and length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            self._refuse_body()
+
+    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
+        if self.content.tell() + len(data) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            self.content.write(data)
+        elif not self.channel.body_refused:
+            self._refuse_body()
+
+    def _refuse_body(self) -> None:
+        self.clientproto = b"HTTP/1.1"
+        self.requestHeaders.removeHeader(b"expect")
+        self.channel.body_refused = True
+        self.channel.setTimeout(LINGER_S)
+        answer = refusals.of_error(TooLarge(), self._header("idempotency-key"))
+        # The request stays unfinished: what is left of it is dropped until the connection closes.
+        self._answer(answer, more_body=True)
+
+    # --- The request -----------------------------------------------------------------------------------
+
+    def process(self) -> Any:
+        if self.channel.body_refused:
+            return None
+        self.channel.waiting_since = None
+        if self.path == SOCKET_PATH.encode() and (self._header("upgrade") or "").lower() == "websocket":
+            return self._open_socket()
+        return super().process()
+
+    def _open_socket(self) -> None:
+        token = frames.accept_token((self._header("sec-websocket-key") or "").encode("latin-1"))
+        connection = [option.strip() for option in (self._header("connection") or "").lower().split(",")]
+        address = self._address()
+        registry: Registry = self.channel.factory.registry
+        if self.method != b"GET" or token is None or "upgrade" not in connection:
+            self._answer(refusals.refusal(400, "invalid", "This is not a WebSocket handshake."))
+        elif self._header("sec-websocket-version") != "13":
+            self.setHeader(b"sec-websocket-version", b"13")
+            self._answer(refusals.refusal(400, "invalid", "Only WebSocket version 13 is spoken here."))
+        elif not origin_allowed(self._header("origin")):
+            self._answer(refusals.refusal(403, "forbidden", "Pages of this origin may not open the socket."))
+        elif registry.full or background.draining:
+            self._answer(refusals.refusal(503, "full", "No more sockets can be opened here.", retry_after=2))
+        elif registry.full_for(address):
+            detail = "Too many sockets are open from this address."
+            self._answer(refusals.refusal(429, "too_many_sockets", detail, retry_after=10))
+        else:
+            self.server.connections.pop(self, None)
+            board_socket = BoardSocket(hub, registry.discard)
+            registry.add(board_socket, address)
+            channel, self.channel = self.channel, None
+            channel.become(board_socket)
+            board_socket.open(token, refusal_code())
+
+    def _address(self) -> str:
+        peer = str(getattr(self.client, "host", ""))
+        forwarded = ", ".join(self.requestHeaders.getRawHeaders("x-forwarded-for", ()))
+        return client_address(peer, forwarded, settings.SCOREBOARD_TRUSTED_PROXIES)
+
+    def _header(self, name: str) -> str | None:
+        values = self.requestHeaders.getRawHeaders(name.encode())
+        return None if not values else str(values[0].decode("latin-1"))
+
+    # --- The answer ------------------------------------------------------------------------------------
+
+    def handle_reply(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start" and background.draining and self.channel is not None:
+            self.channel.persistent = False
+            self.setHeader(b"connection", b"close")
+        super().handle_reply(message)
+
+    def basic_error(self, status: int, status_text: bytes, body: str) -> None:
+        """What daphne itself has to say, in our shape; its 500s and timeouts are our 503."""
+        if status == 400:
+            self._answer(refusals.refusal(400, "invalid", f"{body}."))
+        else:
+            self._answer(refusals.of_error(Unavailable(), self._header("idempotency-key")))
+
+    def _answer(self, answer: refusals.Answer, *, more_body: bool = False) -> None:
+        status, headers, body = answer
+        self.handle_reply({"type": "http.response.start", "status": status, "headers": headers})
+        self.handle_reply({"type": "http.response.body", "body": body, "more_body": more_body})
+
+
+class Factory(http.HTTPFactory):  # type: ignore[misc]
+    """Makes a Channel for each connection."""
+
+    protocol = Channel
+
+    def __init__(self, server: Any, registry: Registry, keep_alive_s: float) -> None:
+        super().__init__(timeout=keep_alive_s)
+        self.server = server
+        self.registry = registry
+        self.channels: set[Channel] = set()
+
+    def buildProtocol(self, addr: Any) -> Channel:  # noqa: N802
+        channel: Channel = super().buildProtocol(addr)
+        channel.requestFactory = ScoreboardRequest
+        return channel
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

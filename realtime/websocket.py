@@ -1,0 +1,207 @@
+"""An open board socket on our own server: a Twisted protocol that is the hub's viewer itself.
+
+A board costs one `send` on the socket, of bytes that all sockets share. What the kernel does not take
+goes to the transport, and until the transport has got rid of it this viewer is *behind*: it has one
+slot, where a newer board replaces an older one. So its memory is constant, however slowly it reads.
+
+A transport without a plain socket (TLS) is written through; it counts as behind while it says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from realtime import frames
+from realtime.events import BEHIND, NO_PONG, TOO_MANY_MESSAGES
+from realtime.hub import Frame, Hub
+
+#: A ping goes out this often (s); without a pong within PONG_S the socket is closed.
+PING_S = 20.0
+PONG_S = 30.0
+#: A viewer may be behind for this long (s).
+BEHIND_S = 30.0
+#: How long (s) a client has to answer a close frame.
+CLOSE_S = 2.0
+#: A client may send this many frames, or pieces of frames, in RATE_WINDOW_S seconds.
+RATE_MAX = 100
+RATE_WINDOW_S = 10.0
+
+
+class BoardSocket(Protocol):  # type: ignore[misc]
+    """One viewer. `on_lost` is called once, when the connection is gone."""
+
+    _revision = -1
+    _slot: Frame | None = None
+    _behind_since: float | None = None
+    _closing_since: float | None = None
+    _pong_by: float | None = None
+    _buffer = b""
+    _message_size: int | None = None  # of an unfinished message
+    _rate = 0
+
+    def __init__(self, hub: Hub, on_lost: Callable[[BoardSocket], None]) -> None:
+        self._hub = hub
+        self._on_lost = on_lost
+
+    def connectionMade(self) -> None:  # noqa: N802
+        handle = self.transport.getHandle()
+        self._plain = isinstance(handle, socket.socket)
+        self._send = handle.send if self._plain else self._send_through_transport
+        if not self._plain:
+            self.transport.registerProducer(self, True)
+        self._rate_since = now = asyncio.get_running_loop().time()
+        self._ping_at = now + PING_S
+
+    def open(self, token: bytes, refusal: int | None = None) -> None:
+        """Finish the handshake with `token`; then subscribe, or close with the code `refusal`."""
+        self._write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + token + b"\r\n\r\n"
+        )
+        if refusal is None:
+            self._hub.add(self)
+        else:
+            self.close(refusal)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
+        self._closing_since = 0.0
+        self._slot = None
+        self._hub.discard(self)
+        self._on_lost(self)
+
+    # --- What the hub says ---------------------------------------------------------------------------
+
+    def offer(self, frame: Frame) -> None:
+        if self._behind_since is not None:
+            if self._slot is None or frame.revision > self._slot.revision:
+                self._slot = frame
+        elif frame.revision > self._revision and self._closing_since is None:
+            self._revision = frame.revision
+            self._write(frame.wire)
+
+    def ping(self, frame: Frame) -> None:
+        if self._behind_since is None and self._closing_since is None:
+            self._write(frame.wire)
+
+    # --- Writing ---------------------------------------------------------------------------------------
+
+    def _write(self, data: bytes) -> None:
+        """Send what the kernel takes now; the transport keeps the rest. Only while not behind."""
+        try:
+            sent = self._send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._abort()
+            return
+        if sent < len(data):
+            # A pull producer is asked for more when the buffer is empty, and once when registering.
+            self.transport.registerProducer(self, False)
+            self._behind_since = asyncio.get_running_loop().time()
+            self.transport.write(data[sent:])
+
+    def _send_through_transport(self, data: bytes) -> int:
+        self.transport.write(data)
+        return len(data)
+
+    def pauseProducing(self) -> None:  # noqa: N802
+        """The transport's buffer is full (TLS)."""
+        self._behind_since = asyncio.get_running_loop().time()
+
+    def resumeProducing(self) -> None:  # noqa: N802
+        """The transport has got rid of what it held: send the newest board there is."""
+        if self._behind_since is None:
+            return
+        self._behind_since = None
+        if self._plain:
+            self.transport.unregisterProducer()
+        frame, self._slot = self._slot, None
+        if frame is not None:
+            self.offer(frame)
+
+    def stopProducing(self) -> None:  # noqa: N802
+        """The connection is gone; connectionLost says so, too."""
+
+    # --- Reading ---------------------------------------------------------------------------------------
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802
+        try:
+            received, self._buffer = frames.split_frames(self._buffer + data)
+            self._count(max(1, len(received)))
+            for frame in received:
+                self._receive(frame)
+        except frames.FrameError as error:
+            self._buffer = b""
+            self.close(error.code)
+
+    def _count(self, pieces: int) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._rate_since > RATE_WINDOW_S:
+            self._rate_since, self._rate = now, 0
+        self._rate += pieces
+        if self._rate > RATE_MAX:
+            raise frames.FrameError(TOO_MANY_MESSAGES)
+
+    def _receive(self, frame: frames.Received) -> None:
+        if frame.opcode == frames.PONG:
+            self._pong_by = None
+        elif frame.opcode == frames.PING:
+            if self._behind_since is None and self._closing_since is None:
+                self._write(frames.frame(frames.PONG, frame.payload))
+        elif frame.opcode == frames.CLOSE:
+            self.close(frames.close_code(frame.payload))
+            # With a producer registered, a transport waits for that before it closes.
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
+        else:
+            self._measure(frame)
+
+    def _measure(self, frame: frames.Received) -> None:
+        # What a viewer says is ignored, but it must be well-formed.
+        if (frame.opcode == frames.CONTINUATION) is (self._message_size is None):
+            raise frames.FrameError(frames.PROTOCOL_ERROR)
+        size = (self._message_size or 0) + len(frame.payload)
+        if size > frames.MAX_PAYLOAD:
+            raise frames.FrameError(frames.TOO_BIG)
+        self._message_size = None if frame.final else size
+
+    # --- Closing ---------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """About once a second, with the event loop's time: pings, and what has taken too long."""
+        if self._closing_since is not None:
+            if now - self._closing_since > CLOSE_S:
+                self._abort()
+        elif self._behind_since is not None:
+            if now - self._behind_since > BEHIND_S:
+                self.close(BEHIND)
+        elif self._pong_by is not None:
+            if now > self._pong_by:
+                self.close(NO_PONG)
+        elif now > self._ping_at:
+            self._ping_at = now + PING_S
+            self._pong_by = now + PONG_S
+            self._write(frames.frame(frames.PING, b""))
+
+    def close(self, code: int) -> None:
+        """Send a close frame, once; the client has CLOSE_S to answer, then the connection is dropped."""
+        if self._closing_since is not None:
+            return
+        self._hub.discard(self)
+        self._slot = None
+        if self._behind_since is None:
+            self._write(frames.close_frame(code))
+        else:
+            self.transport.write(frames.close_frame(code))
+        self._closing_since = asyncio.get_running_loop().time()
+
+    def _abort(self) -> None:
+        self._closing_since = 0.0
+        self._hub.discard(self)
+        self.transport.unregisterProducer()
+        self.transport.abortConnection()
