@@ -46,7 +46,9 @@ def ensure(name: str) -> None:
         _ensure_venv()
         say(f"packages: installing {files[-1].name} into .venv")
         install(["-r", str(files[-1])])
-        _stamp(name).write_text(_digest(files))
+        for done, parts in SETS.items():
+            if set(parts) <= set(SETS[name]):
+                _stamp(done).write_text(_digest([ROOT / file for file in parts]))
 
 
 def install_pins(name: str, target: Path | None = None) -> None:
