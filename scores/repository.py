@@ -315,10 +315,8 @@ def _connection() -> Connection:
 
 
 def _code(error: PynamoDBException) -> str | None:
-    # Not PynamoDB's cause_response_code: on a read timeout that raises AttributeError.
-    response = getattr(error.cause, "response", None) or {}
-    code: str | None = response.get("Error", {}).get("Code")
-    return code
+    # PynamoDB's own reading of it fails on a timeout, which has no response.
+    return error.cause_response_code if isinstance(error.cause, botocore_errors.ClientError) else None
 
 
 def _translated(error: PynamoDBException, undecided: type[Exception]) -> Exception:

@@ -221,9 +221,12 @@ def test_the_root_path_of_a_client_is_not_believed(stores):
     "command", [("-m", "daphne", "scoreboard_site.asgi:application", "-p")], ids=["plain daphne"]
 )
 def test_other_asgi_servers_work_as_well(stores, token, command):
-    with server(command) as part, socket_of(part) as viewer:
+    with server(command) as part, socket_of(part) as viewer, socket_of(part) as other:
         assert post(part, token, "ann", 10, "k").status_code == 200
         board_until(viewer, bool)
+        board_until(other, bool)
+        # One channel and one group for the whole process, not one channel for each socket.
+        assert len(ranking._client().pubsub_channels()) == 2
 
 
 def test_without_tables_a_process_is_alive_but_not_ready_and_says_why(running_stores):
