@@ -6,6 +6,7 @@ Standard library only: this runs before any package is installed.
 import contextlib
 import hashlib
 import os
+import platform
 import re
 import shutil
 import sys
@@ -15,11 +16,12 @@ from pathlib import Path
 from devstack import process
 from devstack.console import say
 from devstack.errors import StackError
-from devstack.files import ROOT, cache_folder, locked, need_space
+from devstack.files import DOWNLOAD_MEGABYTES, ROOT, cache_folder, locked, made_once, need_space
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 PINS = ROOT / "devstack"
+INSTALLING = VENV / ".scoreboard-installing"
 NO_ANSWER = re.compile(
     "NewConnectionError|ConnectTimeout|Max retries|timed out|unreachable|name resolution|could not resolve"
     "|error sending request|failed to fetch",
@@ -40,7 +42,8 @@ SETS = {
 def ensure(name: str) -> None:
     """Make `.venv` hold the set `name` ("run" or "test"); quick when its files have not changed.
 
-    A file of hashes is written last, so an interrupted installation is taken up again.
+    A file of hashes is written last, and one that says "installing" first: an environment in which
+    an installation was interrupted is not trusted but made anew.
     """
     files = [ROOT / file for file in SETS[name]]
     if _fresh(name, files):
@@ -48,23 +51,35 @@ def ensure(name: str) -> None:
     with locked(_lock_file()):
         if _fresh(name, files):
             return
-        need_space(ROOT, 400)
+        need_space(ROOT, DOWNLOAD_MEGABYTES)
         _ensure_venv()
         say(f"packages: installing {files[-1].name} into .venv")
         install(["-r", str(files[-1])])
         for done, parts in SETS.items():
             if set(parts) <= set(SETS[name]):
                 _stamp(done).write_text(_digest([ROOT / file for file in parts]))
+        INSTALLING.unlink()
 
 
-def install_pins(name: str, target: Path | None = None) -> None:
-    """Install the hash-pinned wheel of `pins-<name>.txt` for the Python that runs us, or in `target`."""
-    arguments = ["--no-deps", "--require-hashes", "-r", str(PINS / f"pins-{name}.txt")]
-    if target:
-        install([*arguments, "--target", str(target)], python=sys.executable)
-        return
-    with locked(_lock_file()):
-        install(arguments, python=sys.executable)
+def install_wheel(name: str, target: Path) -> None:
+    """Unpack the hash-pinned wheel of `pins-<name>.txt` in the folder `target`."""
+    pins = PINS / f"pins-{name}.txt"
+    install(
+        ["--no-deps", "--require-hashes", "--target", str(target), "-r", str(pins)], python=sys.executable
+    )
+
+
+def wheel_folder(name: str, announcement: str) -> Path:
+    """The unpacked wheel of `pins-<name>.txt` in the cache, installed there if need be, after announcing it."""
+
+    def fill(work: Path) -> Path:
+        say(announcement)
+        install_wheel(name, work / "wheel")
+        return work / "wheel"
+
+    pins = (PINS / f"pins-{name}.txt").read_text()
+    mark = hashlib.sha256(pins.encode()).hexdigest()[:8]
+    return made_once(cache_folder() / f"{name}-{sys.platform}-{platform.machine()}-{mark}", fill)
 
 
 def install(arguments: Sequence[str], python: str = str(PYTHON)) -> None:
@@ -98,20 +113,31 @@ def install(arguments: Sequence[str], python: str = str(PYTHON)) -> None:
 
 
 def _ensure_venv() -> None:
+    """A usable `.venv`, marked as one in which an installation is going on."""
     version = _venv_version()
     if version and version < (3, 11):
         raise StackError(
             f".venv is of Python {version[0]}.{version[1]}, 3.11 is needed: remove it, then try again"
         )
-    if version and PYTHON.exists():
-        return
+    if INSTALLING.exists():
+        say("packages: the last installation was interrupted, making .venv anew")
+    if INSTALLING.exists() or not PYTHON.exists():
+        shutil.rmtree(VENV, ignore_errors=True)
+    VENV.mkdir(exist_ok=True)
+    INSTALLING.touch()
+    if not PYTHON.exists():
+        _create_venv()
+
+
+def _create_venv() -> None:
     say("packages: creating .venv")
     uv = shutil.which("uv")
     if uv:
-        code, _ = process.run([uv, "venv", "--allow-existing", "--python", sys.executable, str(VENV)])
+        command = [uv, "venv", "--allow-existing", "--python", process.BASE_PYTHON, str(VENV)]
+        code, _ = process.run(command, env=_environment())
         if code == 0:
             return
-    code, output = process.run([sys.executable, "-m", "venv", "--clear", str(VENV)], env=_environment())
+    code, output = process.run([process.BASE_PYTHON, "-m", "venv", str(VENV)], env=_environment())
     if code != 0:
         hint = "install Python's venv module (Debian: python3-venv) or uv"
         raise StackError(f"cannot create .venv ({_reason(output)}): {hint}")

@@ -150,11 +150,6 @@ def test_uv_is_used_when_it_is_there_and_pip_when_it_fails(tmp_path, monkeypatch
     assert capsys.readouterr().err == "packages: uv failed (error: no index of ours), trying pip\n"
 
 
-def test_two_lines_that_pin_the_server_agree():
-    pinned = (ROOT / "devstack" / "pins-valkey.txt").read_text().split()[0]
-    assert pinned in (ROOT / "requirements-dev.txt").read_text()
-
-
 def test_cache_folder_can_be_chosen_and_falls_back_to_the_checkout(tmp_path, monkeypatch):
     monkeypatch.setenv("SCOREBOARD_CACHE_DIR", str(tmp_path / "chosen"))
     assert files.cache_folder() == tmp_path / "chosen"
