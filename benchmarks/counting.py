@@ -1,6 +1,7 @@
 """Counts what a server process asks of its stores: DynamoDB through a small proxy, Redis by MONITOR."""
 
 import asyncio
+import contextlib
 import re
 import threading
 from collections import Counter
@@ -59,7 +60,7 @@ class RedisMonitor:
         started.wait()
 
     def _run(self, started: threading.Event) -> None:
-        with self._client.monitor() as monitor:  # type: ignore[no-untyped-call]
+        with contextlib.suppress(redis.ConnectionError), self._client.monitor() as monitor:  # type: ignore[no-untyped-call]
             started.set()
             for command in monitor.listen():
                 if command["client_type"] != "lua":

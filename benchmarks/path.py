@@ -17,6 +17,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import quantiles
 
@@ -175,16 +176,25 @@ def cpu_seconds(pid: int) -> float:
     return int(minutes.rpartition(":")[2]) * 60 + float(seconds)
 
 
-def per_update(calls: Counter[str], work: Callable[[], None]) -> dict[str, float]:
-    """Calls per update while `work` makes its updates, less what an idle server calls in the same time."""
-    before = Counter(calls)
-    time.sleep(IDLE_SECONDS)
-    idle = Counter(calls) - before
-    before, began = Counter(calls), time.perf_counter()
-    work()
-    share = (time.perf_counter() - began) / IDLE_SECONDS
-    during = Counter(calls) - before
-    return {name: max(0.0, during[name] - idle[name] * share) / COUNTED_UPDATES for name in during}
+def per_update(stores: dict[str, Counter[str]], work: Callable[[], None]) -> dict[str, dict[str, float]]:
+    """Calls per update to each store during `work`, less what an idle server calls in the same time."""
+
+    def asked_during(action: Callable[[], None]) -> tuple[dict[str, Counter[str]], float]:
+        before, began = {store: Counter(calls) for store, calls in stores.items()}, time.perf_counter()
+        action()
+        took = time.perf_counter() - began
+        return {store: Counter(calls) - before[store] for store, calls in stores.items()}, took
+
+    idle, idle_seconds = asked_during(lambda: time.sleep(IDLE_SECONDS))
+    busy, busy_seconds = asked_during(work)
+    share = busy_seconds / idle_seconds
+    return {
+        store: {
+            name: max(0.0, number - idle[store][name] * share) / COUNTED_UPDATES
+            for name, number in calls.items()
+        }
+        for store, calls in busy.items()
+    }
 
 
 def shown(calls: dict[str, float]) -> str:
@@ -231,14 +241,16 @@ def measure(data: Path, dynamodb: Part, valkey: Part, core: int | None) -> None:
     proxy, monitor = DynamoDBProxy(dynamodb.port), RedisMonitor(valkey.url)
     with server({**env, "DYNAMODB_ENDPOINT_URL": f"http://127.0.0.1:{proxy.port}"}, core) as web:
         writer = Writer(web.port, token)
-        kinds = {
+        kinds: dict[str, Callable[[int], str]] = {
             "known player": lambda number: "leader",
             "new player": lambda number: f"new-{number}-{uuid.uuid4()}",
         }
         for kind, player in kinds.items():
-            for store, calls in (("DynamoDB", proxy.calls), ("Redis", monitor.calls)):
-                count = per_update(calls, lambda player=player: add_many(writer, player))  # type: ignore[misc]
-                print(f"{store} round trips per update, {kind}: {shown(count)}", flush=True)
+            asked = per_update(
+                {"DynamoDB": proxy.calls, "Redis": monitor.calls}, partial(add_many, writer, player)
+            )
+            for store, calls in asked.items():
+                print(f"{store} round trips per update, {kind}: {shown(calls)}", flush=True)
 
 
 def add_many(writer: Writer, player: Callable[[int], str]) -> None:
