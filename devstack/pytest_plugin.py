@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from devstack.part import Part
 from devstack.parts import start_dynamodb, start_valkey
 from devstack.ports import free_port
 
@@ -24,12 +25,19 @@ os.environ.update(
     REDIS_URL=f"redis://127.0.0.1:{VALKEY_PORT}/0",
 )
 
+_running: dict[str, Part] = {}
+
 
 @pytest.fixture(scope="session")
 def running_stores() -> Iterator[None]:
     """DynamoDB Local and Valkey, in memory."""
-    dynamodb = start_dynamodb(None, DYNAMODB_PORT)
-    valkey = start_valkey(None, VALKEY_PORT)
+    for part in (start_dynamodb(None, DYNAMODB_PORT), start_valkey(None, VALKEY_PORT)):
+        _running[part.name] = part
     yield
-    valkey.stop()
-    dynamodb.stop()
+    while _running:
+        _running.popitem()[1].stop()
+
+
+def part(name: str) -> Part:
+    """The running store, to be frozen or killed by a test."""
+    return _running[name]

@@ -31,6 +31,7 @@ REFETCH_S = 30.0
 REFRESH_S = 3600.0
 FETCH_TIMEOUT_S = 2.0
 _MAX_TOKEN_CHARS = 8192
+_LATEST = 2**40  # s; no token lives for thousands of years
 _MAX_KEYSET_BYTES = 65_536
 
 __all__ = ["Identity", "KeysUnavailable", "TokenError", "get_verifier"]
@@ -139,9 +140,10 @@ class CognitoVerifier(TokenValidator):  # type: ignore[misc]
         client_id, scope = claims.get("client_id"), claims.get("scope", "")
         if not isinstance(client_id, str) or client_id not in self._client_ids:
             raise TokenError("issued to another client")
-        if not isinstance(scope, str):
-            raise TokenError("odd scope")
-        return Identity(claims["sub"], client_id, frozenset(scope.split()), int(claims["exp"]))
+        expires_at = int(claims["exp"])
+        if not isinstance(scope, str) or expires_at > _LATEST:
+            raise TokenError("odd claims")
+        return Identity(claims["sub"], client_id, frozenset(scope.split()), expires_at)
 
 
 @functools.cache

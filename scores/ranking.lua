@@ -27,8 +27,9 @@ local function parse(record)
   return string.match(record, '^(%d+)|(%d+)|(%d+)|(%d)|(.*)$')
 end
 
--- The visible board as a flat list: id, score, name, id, ...
+-- The visible board as a flat list: id, score, name, id, ...; nil while it may not be shown.
 local function top()
+  if redis.call('EXISTS', ready) == 0 then return nil end
   local flat, ids = {}, {}
   for i, member in ipairs(redis.call('ZREVRANGE', ranking, 0, BOARD_SIZE - 1)) do
     ids[i] = string.sub(member, MEMBER_ID)
@@ -38,7 +39,7 @@ local function top()
     if not record then
       -- Half of the data was evicted or deleted by hand: start over, the reconciler rebuilds.
       redis.call('DEL', players, ranking, ready, full)
-      return {}
+      return nil
     end
     local _, score, _, _, name = parse(record)
     flat[#flat + 1], flat[#flat + 2], flat[#flat + 3] = ids[i], score, name
@@ -52,6 +53,17 @@ local function advance(minimum)
   return digits(next)
 end
 
+-- What the board looks like, to compare it before and after.
+local function picture()
+  local rows = top()
+  return rows and table.concat(rows, '\0')
+end
+
+-- The new revision when the board differs from `before`, else ''.
+local function changed(before)
+  return before and picture() ~= before and advance(0) or ''
+end
+
 local function member(id, reached_at)
   return string.format('%015.0f', 999999999999999 - tonumber(reached_at)) .. '#' .. id
 end
@@ -61,8 +73,7 @@ local operations = {}
 -- merge id version score reachedAt visible name [...]: the newer version of each player wins.
 -- Returns {how many were newer, revision or '' when the board did not change}.
 function operations.merge()
-  local shown = redis.call('EXISTS', ready) == 1
-  local before = shown and table.concat(top(), '\0')
+  local before = picture()
   local newer = 0
   for i = 3, #ARGV, 6 do
     local id, version, score, reached_at, visible, name = unpack(ARGV, i, i + 5)
@@ -75,15 +86,13 @@ function operations.merge()
       redis.call('HSET', players, id, table.concat({version, score, reached_at, visible, name}, '|'))
     end
   end
-  if shown and table.concat(top(), '\0') ~= before then return {newer, advance(0)} end
-  return {newer, ''}
+  return {newer, changed(before)}
 end
 
 -- drop id version [...]: forget players who are not in the table, unless a newer version has come in.
 -- Returns {how many, revision or ''}.
 function operations.drop()
-  local shown = redis.call('EXISTS', ready) == 1
-  local before = shown and table.concat(top(), '\0')
+  local before = picture()
   local dropped = 0
   for i = 3, #ARGV, 2 do
     local record = redis.call('HGET', players, ARGV[i])
@@ -96,15 +105,14 @@ function operations.drop()
       end
     end
   end
-  if shown and table.concat(top(), '\0') ~= before then return {dropped, advance(0)} end
-  return {dropped, ''}
+  return {dropped, changed(before)}
 end
 
 -- board: {ready, revision, time (us), id, score, name, ...}
 function operations.board()
   local rows = top()
-  local reply = {redis.call('EXISTS', ready), redis.call('GET', revision) or '0', digits(now())}
-  for _, field in ipairs(rows) do reply[#reply + 1] = field end
+  local reply = {rows and 1 or 0, redis.call('GET', revision) or '0', digits(now())}
+  for _, field in ipairs(rows or {}) do reply[#reply + 1] = field end
   return reply
 end
 

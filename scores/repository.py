@@ -44,6 +44,8 @@ _NEVER_SENT = (
 _NO_TABLES = "The tables are not there yet: run `python manage.py create_tables`."
 #: A read is tried again while this much time (s) has not passed since its start.
 READ_AGAIN_WITHIN_S = 0.3
+#: The same for creating tables, where a timeout means little: asking again is harmless.
+ADMINISTRATION_WITHIN_S = 10.0
 
 
 class EntryExists(Exception):
@@ -180,16 +182,19 @@ def promote(player: Player) -> bool:
 
 
 def create_tables() -> list[str]:
-    """Create what is missing: tables, indexes, TTL, generation. Returns what was done, in words."""
+    """Create what is missing: tables, indexes, TTL, generation. Returns what was done, in words.
+
+    Patient with a store that has only just started. Raises Unavailable.
+    """
     done = []
     for model in (UserScore, LedgerEntry):
-        if not _once(model.exists):
-            _once(functools.partial(model.create_table, wait=True))
+        if not _patiently(model.exists):
+            _patiently(functools.partial(model.create_table, wait=True))
             done.append(f"created table {model.Meta.table_name}")
     ledger = LedgerEntry.Meta.table_name
-    status = _once(lambda: _connection().client.describe_time_to_live(TableName=ledger))
+    status = _patiently(lambda: _connection().client.describe_time_to_live(TableName=ledger))
     if status["TimeToLiveDescription"]["TimeToLiveStatus"] == "DISABLED":
-        _once(lambda: _connection().update_time_to_live(ledger, "expiresAt"))
+        _patiently(lambda: _connection().update_time_to_live(ledger, "expiresAt"))
         done.append(f"switched on TTL of {ledger}")
     state = TableState(board=BOARD_ID, generation=secrets.token_hex(8))
     if _update(
@@ -349,11 +354,16 @@ def _get(model: type[M], hash_key: str, range_key: str) -> M | None:
 
 
 def _read(call: Callable[[], Iterable[T]]) -> Sequence[T]:
-    """Run a read to its end; again after a quick failure, for READ_AGAIN_WITHIN_S."""
-    deadline = time.monotonic() + READ_AGAIN_WITHIN_S
+    """Run a read to its end; again after a quick failure."""
+    return _patiently(lambda: list(call()), READ_AGAIN_WITHIN_S)
+
+
+def _patiently(call: Callable[[], T], within_s: float = ADMINISTRATION_WITHIN_S) -> T:
+    """Call, and again after a failure that came within this time (s)."""
+    deadline = time.monotonic() + within_s
     while True:
         try:
-            return _once(lambda: list(call()))
+            return _once(call)
         except Unavailable:
             if time.monotonic() > deadline:
                 raise

@@ -76,7 +76,7 @@ class ScoreViewSet(viewsets.ViewSet):
         return Response(standing.to_dict(), headers={"Cache-Control": "private, no-store"})
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        if self.action is None:  # before asking who is calling
+        if self.action in (None, "metadata"):  # before asking who is calling
             raise MethodNotAllowed(request.method or "")
         super().initial(request, *args, **kwargs)
 

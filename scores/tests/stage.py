@@ -13,8 +13,8 @@ SERVER = Identity("server", "local", frozenset({WRITE_SCOPE}), 2**40)
 def reset() -> None:
     """Empty tables of a new generation, an empty Redis, and no memory of earlier tests."""
     for model in (models.UserScore, models.LedgerEntry):
-        if model.exists():
-            model.delete_table()
+        if repository._patiently(model.exists):
+            repository._patiently(model.delete_table)
     repository.create_tables()
     ranking._client().flushall()
     forget()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -75,7 +78,7 @@ class ModelMachine(RuleBasedStateMachine):
         """The top goes, one after another."""
         for row in scoring.in_order(self.model.table().values())[first : first + count]:
             user_id = row.user_id
-            self._same(lambda world, u=user_id: world.moderate(u, Action.BAN, fault, 0, None))
+            self._same(functools.partial(_ban, user_id, fault))
         self.quiet = False
 
     @rule(ms=st.sampled_from([1, 10, 100]))
@@ -116,7 +119,7 @@ class ModelMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.come_to_rest()
 
-    def _each(self, act) -> None:  # type: ignore[no-untyped-def]
+    def _each(self, act: Callable[[Model | Real], object]) -> None:
         for number, world in enumerate(self.worlds):
             act(world)
             assert world.outside_index() == []
@@ -125,11 +128,15 @@ class ModelMachine(RuleBasedStateMachine):
                 assert board.revision >= self.revisions[number]
                 self.revisions[number] = board.revision
 
-    def _same(self, act):  # type: ignore[no-untyped-def]
+    def _same(self, act: Callable[[Model | Real], Any]) -> Any:
         answers: list[object] = []
         self._each(lambda world: answers.append(act(world)))
         assert all(answer == answers[0] for answer in answers), answers
         return answers[0]
+
+
+def _ban(user_id: str, fault: str, world: Model | Real) -> str:
+    return world.moderate(user_id, Action.BAN, fault, 0, None)
 
 
 class RealMachine(ModelMachine):

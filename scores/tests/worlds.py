@@ -15,7 +15,7 @@ from scores.scoring import Action, Board, Player, Row, State, in_order, rows_of
 from scores.tests import stage
 
 #: Small numbers, so that a handful of players is enough to get past every limit.
-SMALL = {"NOMINATED": 4, "FLOOR_RANK": 6, "MIN_CONTENDERS": 4, "FLOOR_GRACE_MS": 0, "MERGE_GRACE_S": 0.0}
+SMALL = {"NOMINATED": 4, "FLOOR_RANK": 6, "MIN_CONTENDERS": 4, "FLOOR_GRACE_MS": 0, "MERGE_GRACE_S": 0}
 SMALL_BOARD = 3
 
 
@@ -236,7 +236,7 @@ class Real:
 
     def outside_index(self) -> list[Player]:
         floor = repository.read_state().floor
-        return [p for p, indexed in repository.scan_players() if p.contends(floor) and not indexed]
+        return [p for p, indexed in repository.scan_players() if p.contends(int(floor)) and not indexed]
 
     def broken_ledgers(self) -> list[str]:
         return [broken.user_id for broken in maintenance.verify_ledger()[1]]

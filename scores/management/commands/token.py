@@ -11,6 +11,7 @@ from scores.scoring import ID_PATTERN
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()
     help = "Print an access token of the local issuer (development only)."
 
     def add_arguments(self, parser: CommandParser) -> None:

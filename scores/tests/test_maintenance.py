@@ -1,0 +1,196 @@
+"""Reconciling, rebuilding, the floor and the ledger check, on the real stores with the real numbers."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from scores import maintenance, merging, models, ranking, repository, services
+from scores.scoring import BOARD_ID, Action, Player, State
+from scores.tests import stage
+from scores.tests.test_services import add, moderate
+
+pytestmark = pytest.mark.usefixtures("stores")
+
+
+def reconcile():
+    ranking._client().delete(merging.current_ranking()._key("lock:reconcile"))
+    return maintenance.reconcile_ranking()
+
+
+def store(count, first=0):
+    """`count` players straight into the table, the first with the highest score."""
+    with models.UserScore.batch_write() as batch:
+        for number in range(first, first + count):
+            player = Player(f"p{number:04}", 10_000 - number, 1, 1)
+            item = models.UserScore(player.user_id, BOARD_ID, contender=BOARD_ID)
+            for field in ("score", "version", "reached_at", "rank_key"):
+                setattr(item, field, getattr(player, field))
+            item.state = State.ACTIVE.value
+            batch.save(item)
+
+
+def test_nothing_to_repair_is_the_normal_life():
+    maintenance.reconcile_ranking()
+    for number in range(12):
+        add(f"u{number}", 10 + number, "k")
+    assert [reconcile(), reconcile()] == [0, 0]
+    assert maintenance.ranking_repairs_total == 0
+
+
+@pytest.mark.parametrize("action", [Action.HIDE, Action.BAN, Action.ERASE, Action.ADJUST])
+def test_a_lost_merge_of_a_moderation_is_repaired_in_one_round(action, monkeypatch):
+    maintenance.reconcile_ranking()
+    for number in range(12):
+        add(f"u{number:02}", 10 + number, "k")
+    with monkeypatch.context() as lost:
+        lost.setattr(services, "merge", lambda players: None)
+        moderate("u11", action, amount=-20)
+    assert stage.board().rows[0].user_id == "u11"
+    assert reconcile() == 1
+    assert stage.board().rows == stage.true_rows()
+    assert maintenance.ranking_repairs_total == 1
+
+
+def test_another_process_has_the_round():
+    maintenance.reconcile_ranking()
+    assert maintenance.reconcile_ranking() == 0
+    assert merging.current_ranking().lock("reconcile", 1) is None
+
+
+def test_a_flushed_ranking_is_rebuilt_in_one_round():
+    for number in range(12):
+        add(f"u{number}", 10 + number, "k")
+    maintenance.reconcile_ranking()
+    before = stage.board()
+    ranking._client().flushall()
+    reconcile()
+    assert stage.board().rows == before.rows
+    assert stage.board().revision > before.revision
+
+
+def test_a_restored_table_has_a_new_ranking():
+    add("ann", 10, "k")
+    maintenance.reconcile_ranking()
+    old = merging.current_ranking()
+    models.UserScore("ann", BOARD_ID).delete()
+    models.TableState("#table", BOARD_ID).update([models.TableState.generation.set("restored")])
+    reconcile()
+    assert merging.current_ranking().generation == "restored" != old.generation
+    assert stage.board().rows == () != old.board().rows
+
+
+def test_a_player_who_is_not_in_the_table_leaves_the_board():
+    add("ann", 10, "k")
+    maintenance.reconcile_ranking()
+    models.UserScore("ann", BOARD_ID).delete()
+    assert reconcile() == 1
+    assert stage.board().rows == ()
+
+
+def test_an_ended_ban_restores_the_row_by_itself(monkeypatch):
+    add("ann", 10, "k")
+    maintenance.reconcile_ranking()
+    moderate("ann", Action.BAN, until=services.now_ms() + 1000)
+    reconcile()
+    assert stage.board().rows == ()
+    later = services.now_ms() + 2000
+    monkeypatch.setattr(services, "now_ms", lambda: later)
+    reconcile()
+    assert [row.user_id for row in stage.board().rows] == ["ann"]
+    assert [e.kind for e in repository.read_ledger("ann") if e.actor == "scoreboard"] == ["unban"]
+    assert maintenance.verify_ledger() == (1, [])
+
+
+def test_below_the_floor_an_update_costs_no_index_write(monkeypatch):
+    store(250)
+    maintenance.rebuild_ranking(full=True)
+    monkeypatch.setattr(maintenance, "FLOOR_DUE_S", -1.0)
+    reconcile()
+    assert repository.read_state().floor == 10_000 - 199
+    assert merging.current_ranking().guess("x") == (None, 10_000 - 199)
+    add("low", 5, "k")
+    add("p0000", 5, "k")
+    indexed = {player.user_id: inside for player, inside in repository.scan_players()}
+    assert not indexed["low"] and indexed["p0000"]
+
+
+def test_three_hundred_bans_at_the_top_leave_the_true_board(monkeypatch):
+    store(320)
+    maintenance.rebuild_ranking(full=True)
+    monkeypatch.setattr(maintenance, "FLOOR_DUE_S", -1.0)
+    reconcile()
+    add("low", 5, "k")  # not in the index
+    for number in range(300):
+        with monkeypatch.context() as lost:
+            if number % 3 == 0:
+                lost.setattr(services, "merge", lambda players: None)
+            moderate(f"p{number:04}", Action.BAN)
+        if number == 150:
+            ranking._client().flushall()
+        if number % 50 == 0:
+            reconcile()
+    reconcile()
+    assert stage.board().rows == stage.true_rows()
+    ranking._client().flushall()
+    reconcile()
+    assert stage.board().rows == stage.true_rows()
+    assert stage.board().rows[0].user_id == "p0300"
+    # The level recorded afterwards holds again: the index alone makes the true board.
+    monkeypatch.setattr(maintenance, "FLOOR_GRACE_MS", 0)
+    for _ in range(3):
+        reconcile()
+    state = repository.read_state()
+    assert state.floor == 0 and state.floor_dropped_at is None
+    assert "low" in [user_id for user_id, _ in repository.nominees(200)]
+
+
+def test_the_commands_report_and_fail_clearly(capsys):
+    add("ann", 10, "k1")
+    add("bob", 10, "k2")
+    call_command("rebuild_ranking", full=True)
+    assert merging.current_ranking().is_full()
+    call_command("verify_ledger")
+    assert "2 players checked, 0 broken" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="--watch needs --full"):
+        call_command("rebuild_ranking", watch=True)
+
+
+def test_a_broken_ledger_is_named_and_is_exit_status_one():
+    for key in ("k1", "k2", "k3"):
+        add("ann", 10, key)
+        add("bob", 10, key)
+    models.LedgerEntry("ann", "k2").delete()
+    models.UserScore("carl", BOARD_ID).delete()
+    out = StringIO()
+    with pytest.raises(SystemExit) as exited:
+        call_command("verify_ledger", stdout=out)
+    assert exited.value.code == 1
+    assert "ann: version 2 is missing" in out.getvalue()
+    assert "bob" not in out.getvalue()
+
+
+def test_a_ledger_without_its_player_is_broken():
+    add("ann", 10, "k1")
+    models.UserScore("ann", BOARD_ID).delete()
+    assert [broken.user_id for broken in maintenance.verify_ledger()[1]] == ["ann"]
+
+
+def test_creating_tables_again_changes_nothing():
+    generation = repository.read_state().generation
+    out = StringIO()
+    call_command("create_tables", stdout=out)
+    assert "nothing to do" in out.getvalue()
+    assert repository.read_state().generation == generation
+
+
+def test_the_ledger_forgets_updates_after_its_days_and_moderation_never():
+    add("ann", 10, "k1")
+    moderate("ann", Action.HIDE)
+    entries = {e.kind: e for e in repository.read_ledger("ann")}
+    assert entries["update"].expires_at == entries["update"].at // 1000 + 30 * 86_400
+    assert entries["hide"].expires_at is None
+    status = repository._connection().client.describe_time_to_live(TableName="ScoreLedger")
+    assert status["TimeToLiveDescription"]["AttributeName"] == "expiresAt"

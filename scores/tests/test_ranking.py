@@ -1,0 +1,174 @@
+import random
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scores import ranking, scoring
+from scores.ranking import Breaker, Ranking, RankingUnavailable
+from scores.scoring import Player, State, in_order, rows_of
+
+
+@pytest.fixture
+def ranked(stores) -> Ranking:
+    return ready(Ranking("test"))
+
+
+def ready(new: Ranking) -> Ranking:
+    token = new.lock("rebuild", 1000)
+    assert token and new.mark("rebuild", token, full=False)
+    return new
+
+
+VERSIONS = st.lists(
+    st.builds(
+        Player,
+        user_id=st.sampled_from([f"u{i}" for i in range(14)]),
+        score=st.integers(0, 5) | st.integers(0, scoring.MAX_SCORE),
+        version=st.integers(1, 2**53 - 1),
+        reached_at=st.integers(0, 2) | st.integers(0, scoring.MAX_MS),
+        name=st.none() | st.text(min_size=1, max_size=5).filter(lambda name: "\0" not in name),
+        state=st.sampled_from([State.ACTIVE, State.ACTIVE, State.HIDDEN]),
+    ),
+    unique_by=lambda p: (p.user_id, p.version),
+    max_size=25,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(history=VERSIONS, seed=st.randoms(use_true_random=False))
+def test_late_repeated_and_reordered_merges_end_alike(ranked, history, seed):
+    newest = {p.user_id: p for p in sorted(history, key=lambda p: p.version)}
+    other = ready(Ranking(f"test-{time.monotonic_ns()}"))
+    shuffled = history + seed.sample(history, len(history) // 2)
+    seed.shuffle(shuffled)
+    for player in shuffled:
+        other.merge([player])
+    board = other.board()
+    assert board is not None
+    assert board.rows == rows_of(newest.values())
+    assert other.top(100) == [p.user_id for p in in_order(newest.values())]
+    assert other.versions(list(newest)) == {p.user_id: p.version for p in newest.values()}
+
+
+def test_an_equal_or_older_version_changes_nothing(ranked):
+    ranked.merge([Player("ann", 5, 3, 1)])
+    before = ranked.board()
+    assert ranked.merge([Player("ann", 9, 3, 1)]) == ranking.Merge(0, None)
+    assert ranked.merge([Player("ann", 9, 2, 1)]) == ranking.Merge(0, None)
+    assert ranked.board().rows == before.rows and ranked.board().revision == before.revision
+
+
+def test_a_late_write_cannot_bring_a_hidden_player_back(ranked):
+    ranked.merge([Player("ann", 5, 4, 1, state=State.HIDDEN)])
+    assert ranked.merge([Player("ann", 9, 3, 1)]).newer == 0
+    assert ranked.board().rows == ()
+
+
+def test_only_a_change_of_the_visible_ten_is_a_new_revision(ranked):
+    ranked.merge(Player(f"u{i:02}", 100 - i, 1, 1) for i in range(12))
+    assert ranked.merge([Player("u11", 1, 2, 1)]).revision is None
+    assert ranked.merge([Player("u05", 95, 2, 1)]).revision is None
+    renamed = ranked.merge([Player("u05", 95, 3, 1, name="Five")]).revision
+    raised = ranked.merge([Player("u11", 92, 3, 2)]).revision
+    assert renamed and raised and raised > renamed
+    assert ranked.merge([Player("u00", 100, 2, 1, state=State.BANNED)]).revision > raised
+
+
+def test_the_largest_numbers_come_back_exactly(ranked):
+    top = Player("top", scoring.MAX_SCORE, 2**53 - 1, scoring.MAX_MS)
+    ranked.merge([top, Player("next", scoring.MAX_SCORE - 1, 1, 0)])
+    assert [row.score for row in ranked.board().rows] == [scoring.MAX_SCORE, scoring.MAX_SCORE - 1]
+    assert ranked.guess("top") == (top, 0)
+
+
+def test_until_it_is_ready_it_merges_and_says_nothing(stores):
+    young = Ranking("test")
+    assert young.merge([Player("ann", 5, 1, 1)]) == ranking.Merge(1, None)
+    assert young.board() is None
+    assert [row.user_id for row in ready(young).board().rows] == ["ann"]
+
+
+def test_who_lost_the_lock_cannot_declare_it_ready(stores):
+    young = Ranking("test")
+    token = young.lock("rebuild", 1000)
+    assert young.lock("rebuild", 1000) is None
+    ranking._client().flushall()
+    assert young.mark("rebuild", token, full=True) is None
+    assert not young.is_ready() and not young.is_full()
+
+
+def test_a_place_is_known_only_when_everybody_is_in(ranked):
+    ann, bob = Player("ann", 5, 1, 1), Player("bob", 6, 1, 1)
+    ranked.merge([ann, bob])
+    assert ranked.place(ann) == (None, None)
+    ranked.mark("fill", ranked.lock("fill", 1000), full=True)
+    assert ranked.place(ann) == (2, 2)
+    assert ranked.place(Player("nobody")) == (None, 2)
+
+
+def test_the_floor_is_in_force_for_ten_seconds(ranked):
+    assert ranked.floor_age_s() is None
+    ranked.set_floor(70)
+    assert ranked.guess("nobody") == (None, 70)
+    assert 0 <= ranked.floor_age_s() < 1
+    eleven_s_ago = int(time.time() * 1e6) - 11_000_000
+    ranking._client().set(ranked._key("floor"), f"70|{eleven_s_ago}")
+    assert ranked.guess("nobody") == (None, 0)
+    assert ranked.floor_age_s() > 10
+
+
+def test_a_viewer_that_saw_more_gets_a_higher_revision(ranked):
+    seen = 9 * 10**15 - 10
+    assert ranked.raise_revision(seen) == seen + 1
+    assert ranked.board().revision == seen + 1
+
+
+def test_a_player_who_is_not_in_the_table_is_dropped_at_that_version_only(ranked):
+    ranked.merge([Player("ann", 5, 3, 1)])
+    assert ranked.drop({"ann": 2}).newer == 0
+    dropped = ranked.drop({"ann": 3, "nobody": 1})
+    assert dropped.newer == 1 and dropped.revision
+    assert ranked.versions(["ann"]) == {}
+
+
+def test_half_of_the_data_gone_means_start_over(ranked):
+    ranked.merge([Player("ann", 5, 3, 1)])
+    ranking._client().delete(ranked._key("players"))
+    assert ranked.merge([Player("bob", 5, 1, 1)]) == ranking.Merge(1, None)
+    assert ranked.board() is None
+
+
+def test_ids_and_names_are_data_and_nothing_else(ranked):
+    odd = ["a:b@c.d-e_f", "-1", "0", "nil", "x" * 128]
+    names = ["|", "a|b|c", "'); --", "日本\n語", "{}"]
+    players = [Player(u, 10 - i, 1, 1, name=n) for i, (u, n) in enumerate(zip(odd, names, strict=True))]
+    random.Random(1).shuffle(players)
+    ranked.merge(players)
+    assert [(row.user_id, row.name) for row in ranked.board().rows] == list(zip(odd, names, strict=True))
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_breaker_skips_for_a_second_after_two_failures_then_probes():
+    clock = Clock()
+    breaker = Breaker(clock)
+    breaker.failed()
+    breaker.before()
+    breaker.failed()
+    with pytest.raises(RankingUnavailable):
+        breaker.before()
+    clock.now = 1.1
+    breaker.before()  # the probe
+    with pytest.raises(RankingUnavailable):
+        breaker.before()
+    ranking.repair_wanted.clear()
+    breaker.succeeded()
+    breaker.before()
+    assert ranking.repair_wanted.is_set()
