@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 
 from scores import problems
 from scores.errors import Invalid
 
-# 'self' covers the socket of the same origin; no inline code or style anywhere.
+# 'self' covers the socket of the same origin; no inline code or style anywhere. Signing in exchanges a code
+# for a token at the pool's own domain.
+_CONNECT = " ".join(filter(None, ["'self'", settings.COGNITO_DOMAIN]))
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-        "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"connect-src {_CONNECT}; manifest-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
