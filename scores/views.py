@@ -99,7 +99,8 @@ class ScoreViewSet(viewsets.ViewSet):
         self.demand = limits.of_rename(caller.subject)
         limits.local_limiter.settle(self.demand)
         name = services.rename(user_id=caller.subject, name=chosen.validated_data["name"])
-        return Response({"userId": caller.subject, "name": name}, headers={"Cache-Control": "private, no-store"})
+        headers = {"Cache-Control": "private, no-store"}
+        return Response({"userId": caller.subject, "name": name}, headers=headers)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if self.action in (None, "metadata"):  # before asking who is calling
