@@ -34,15 +34,20 @@ class Watched:
 
 
 class Supervisor:
-    """Parts in the order in which they were started. `tell` gets what a person should know."""
+    """Parts, the last to be stopped first. `tell` gets what a person should know."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
         self._watched: list[Watched] = []
 
-    def start(self, part: Part) -> None:
-        """Start a part (not waiting until it answers) and keep it running from now on."""
-        self._watched.append(Watched(part))
+    def start(self, part: Part, stop_after: Part | None = None) -> None:
+        """Start a part (not waiting until it answers) and keep it running from now on.
+
+        It is stopped before those that were started earlier, or right after `stop_after`.
+        """
+        parts = [watched.part for watched in self._watched]
+        place = parts.index(stop_after) if stop_after else len(parts)
+        self._watched.insert(place, Watched(part))
         part.start()
 
     def watch(self, *checks: Callable[[], None]) -> None:

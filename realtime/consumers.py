@@ -77,6 +77,7 @@ class SocketViewer:
 class ScoreboardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     """Subscribes a socket to the hub. It has no channel of its own: the hub has one for all."""
 
+    channel_layer_alias = ""  # none
     viewer: SocketViewer | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -106,6 +107,8 @@ class ScoreboardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
 class NothingHere(AsyncWebsocketConsumer):  # type: ignore[misc]
     """Every other socket path: a close code instead of an exception."""
+
+    channel_layer_alias = ""  # none
 
     async def connect(self) -> None:
         await self.accept()

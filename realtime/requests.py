@@ -18,7 +18,7 @@ from realtime.events import SOCKET_PATH
 from realtime.hub import hub
 from realtime.registry import Registry
 from realtime.websocket import BoardSocket
-from scores.addresses import client_address, network_of
+from scores.addresses import client_address
 from scores.errors import TooLarge, Unavailable
 
 #: How long (s) a connection stays open after a body was refused, for the answer to be read.
@@ -98,8 +98,10 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
         if self.channel.body_refused:
             return None
         self.channel.waiting_since = None
-        if self.path == SOCKET_PATH.encode() and (self._header("upgrade") or "").lower() == "websocket":
-            return self._open_socket()
+        if (self._header("upgrade") or "").lower() == "websocket":
+            if self.path == SOCKET_PATH.encode():
+                return self._open_socket()
+            self.channel.factory.channels.discard(self.channel)  # daphne takes its connection over
         return super().process()
 
     def _open_socket(self) -> None:
@@ -130,7 +132,7 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
     def _address(self) -> str:
         peer = str(getattr(self.client, "host", ""))
         forwarded = ", ".join(self.requestHeaders.getRawHeaders("x-forwarded-for", ()))
-        return network_of(client_address(peer, forwarded, settings.SCOREBOARD_PROXIES))
+        return client_address(peer, forwarded, settings.SCOREBOARD_TRUSTED_PROXIES)
 
     def _header(self, name: str) -> str | None:
         values = self.requestHeaders.getRawHeaders(name.encode())

@@ -16,6 +16,15 @@ from django.core.exceptions import ImproperlyConfigured
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
+
+def _pairs(name: str) -> dict[str, str]:
+    """`id:secret,id:secret` of the environment as a dictionary."""
+    pairs = [pair.partition(":") for pair in env.list(name, default=[])]
+    if not all(key and secret for key, _, secret in pairs):
+        raise ImproperlyConfigured(f"{name} must be of the form id:secret,id:secret.")
+    return {key: secret for key, _, secret in pairs}
+
+
 #: Development mode: a local token issuer, static files from this process. Off in production.
 DEBUG: bool = env.bool("DEBUG", True)
 
@@ -106,6 +115,8 @@ CHANNEL_LAYERS = {
 SCOREBOARD_MAX_INCREMENT: int = env.int("SCOREBOARD_MAX_INCREMENT", 1000)
 #: Days for which the ledger remembers an update's idempotency key (at least 2).
 SCOREBOARD_LEDGER_DAYS: int = env.int("SCOREBOARD_LEDGER_DAYS", 30)
+#: Headline of the page.
+SCOREBOARD_TITLE: str = env.str("SCOREBOARD_TITLE", "Top 10")
 #: Whether anybody may see the board. Off: a token is needed for the Top 10 and the socket.
 SCOREBOARD_PUBLIC: bool = env.bool("SCOREBOARD_PUBLIC", True)
 #: Origins (scheme://host:port) whose pages may open the socket. Clients that send no Origin may, too,
@@ -125,9 +136,6 @@ SCOREBOARD_MAX_READS: int = env.int("SCOREBOARD_MAX_READS", 64)
 SCOREBOARD_MAX_SOCKETS: int = env.int("SCOREBOARD_MAX_SOCKETS", 15_000)
 #: Open sockets from one address (IPv6: one /64); more are refused with 429. 0: no limit.
 SCOREBOARD_MAX_SOCKETS_PER_ADDRESS: int = env.int("SCOREBOARD_MAX_SOCKETS_PER_ADDRESS", 0 if DEBUG else 200)
-#: How many proxies of ours stand in front and append to X-Forwarded-For: the client's address is that
-#: many entries from the right. 0: the header is not believed. Behind CloudFront and a load balancer: 2.
-SCOREBOARD_PROXIES: int = env.int("SCOREBOARD_PROXIES", 0)
 
 # --- Identity: access tokens of an Amazon Cognito user pool -----------------------------------------
 
@@ -147,6 +155,31 @@ COGNITO_KEYSET_URL: str = env.str(
 )
 #: Clock difference (s) tolerated in `exp`, `iat` and `nbf`.
 COGNITO_LEEWAY_S: int = env.int("COGNITO_LEEWAY_S", 30)
+
+# --- Who may write, and how often -------------------------------------------------------------------
+
+#: Whether a player's update needs a ticket signed by the site's server (docs/tickets.md). Without
+#: tickets a player's own token is enough to raise the player's own score: on in production.
+SCOREBOARD_REQUIRE_TICKET: bool = env.bool("SCOREBOARD_REQUIRE_TICKET", False)
+#: Whether only the site's own server (scope scoreboard/score.write) may write at all.
+SCOREBOARD_SERVER_ONLY: bool = env.bool("SCOREBOARD_SERVER_ONLY", False)
+#: Keys that sign tickets, as `id:secret,id:secret`; secrets of at least 32 bytes. Two at once while
+#: one replaces the other.
+SCOREBOARD_TICKET_KEYS: dict[str, str] = _pairs("SCOREBOARD_TICKET_KEYS")
+#: Clock difference (s) tolerated in a ticket's `exp`.
+SCOREBOARD_TICKET_LEEWAY_S: int = env.int("SCOREBOARD_TICKET_LEEWAY_S", 30)
+#: Updates per second of one player, on average and at once, whoever sends them.
+SCOREBOARD_PLAYER_RATE: float = env.float("SCOREBOARD_PLAYER_RATE", 100.0)
+SCOREBOARD_PLAYER_BURST: int = env.int("SCOREBOARD_PLAYER_BURST", 500)
+#: Updates per second from one address (IPv6: one /64), of players' tokens.
+SCOREBOARD_ADDRESS_RATE: float = env.float("SCOREBOARD_ADDRESS_RATE", 500.0)
+SCOREBOARD_ADDRESS_BURST: int = env.int("SCOREBOARD_ADDRESS_BURST", 2000)
+#: Updates per second of one app client with the write scope, which is not limited by address.
+SCOREBOARD_CLIENT_RATE: float = env.float("SCOREBOARD_CLIENT_RATE", 2000.0)
+SCOREBOARD_CLIENT_BURST: int = env.int("SCOREBOARD_CLIENT_BURST", 4000)
+#: Proxies of ours that append to X-Forwarded-For: the client is that entry from the right. 0: the
+#: header is not believed. Behind CloudFront and a load balancer: 2.
+SCOREBOARD_TRUSTED_PROXIES: int = env.int("SCOREBOARD_TRUSTED_PROXIES", 0)
 
 # --- Logs: to stderr, never with request bodies (botocore and pynamodb print those when asked to debug)
 

@@ -4,10 +4,10 @@ from django.conf import settings
 from django.urls import URLPattern, path, re_path
 
 from scoreboard_site.static import static_file
-from scores import problems, views
+from scores import pages, problems, views
 
 urlpatterns: list[URLPattern] = [
-    path("", views.page, name="page"),
+    path("", pages.page, name="page"),
     path(
         "score/update",
         views.ScoreViewSet.as_view({"post": "update_score", "patch": "update_score"}),

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from scores.scoring import MAX_SCORE
+from scores.tickets import MIN_KEY_BYTES
 
 
 @register(Tags.compatibility)
@@ -54,4 +55,37 @@ def check_identity(**kwargs: Any) -> list[CheckMessage]:
     if settings.DYNAMODB_ENDPOINT_URL and not settings.DEBUG:
         text = "DYNAMODB_ENDPOINT_URL is set with DEBUG off: scores go to an emulator, not to AWS."
         problems.append(Warning(text, id="scoreboard.W002"))
+    return problems
+
+
+@register(Tags.security)
+def check_writers(**kwargs: Any) -> list[CheckMessage]:
+    problems: list[CheckMessage] = []
+    keys = settings.SCOREBOARD_TICKET_KEYS
+    if settings.SCOREBOARD_REQUIRE_TICKET and not settings.SCOREBOARD_SERVER_ONLY and not keys:
+        text = "SCOREBOARD_REQUIRE_TICKET is on without SCOREBOARD_TICKET_KEYS: no player could score."
+        problems.append(Error(text, id="scoreboard.E008"))
+    for kid, secret in keys.items():
+        if len(secret.encode()) < MIN_KEY_BYTES:
+            text = f"The key {kid!r} in SCOREBOARD_TICKET_KEYS is shorter than {MIN_KEY_BYTES} bytes."
+            problems.append(Error(text, hint="openssl rand -base64 48", id="scoreboard.E009"))
+    if not settings.DEBUG and not settings.SCOREBOARD_REQUIRE_TICKET and not settings.SCOREBOARD_SERVER_ONLY:
+        text = "Players can give themselves points: their own token is enough to raise their own score."
+        hint = "Set SCOREBOARD_REQUIRE_TICKET (docs/tickets.md) or SCOREBOARD_SERVER_ONLY."
+        problems.append(Warning(text, hint=hint, id="scoreboard.W003"))
+    return problems
+
+
+@register(Tags.security)
+def check_rates(**kwargs: Any) -> list[CheckMessage]:
+    problems: list[CheckMessage] = []
+    for who in ("PLAYER", "ADDRESS", "CLIENT"):
+        rate, burst = f"SCOREBOARD_{who}_RATE", f"SCOREBOARD_{who}_BURST"
+        if not 0.001 <= getattr(settings, rate) <= 1e6 or not 1 <= getattr(settings, burst) <= 1e6:
+            text = f"{rate} must be 0.001 … 1000000, {burst} 1 … 1000000."
+            problems.append(Error(text, id="scoreboard.E010"))
+    if not 0 <= settings.SCOREBOARD_TRUSTED_PROXIES <= 10:
+        problems.append(Error("SCOREBOARD_TRUSTED_PROXIES must be 0 … 10.", id="scoreboard.E011"))
+    if not 0 <= settings.SCOREBOARD_TICKET_LEEWAY_S <= 300:
+        problems.append(Error("SCOREBOARD_TICKET_LEEWAY_S must be 0 … 300.", id="scoreboard.E012"))
     return problems

@@ -5,8 +5,12 @@
     │   ├── TooLarge           413 too_large
     │   └── KeyReused          422 key_reused       an idempotency key came with another update
     ├── Forbidden              403 forbidden        the caller may not write for this player
-    │   └── Banned             403 banned
+    │   ├── Banned             403 banned
+    │   ├── TicketRequired     403 ticket_required  players need a ticket here
+    │   ├── TicketInvalid      403 ticket_invalid   not signed by the site, or for another update
+    │   └── TicketExpired      403 ticket_expired   and it had not been used before
     ├── ScoreLimit             409 score_limit
+    ├── RateLimited            429 rate_limited     too many requests of this player, address or client
     ├── Refused                409 refused          a rule forbids this moderation
     │   └── VersionMoved       409 version_moved    the player changed since the moderator looked
     └── Unavailable            503 unavailable      a part of ours is away; try again
@@ -52,6 +56,28 @@ class Forbidden(ScoreboardError):
 
 class Banned(Forbidden):
     code, detail = "banned", "This player is banned."
+
+
+class TicketRequired(Forbidden):
+    code, detail = "ticket_required", "An update of this player needs a ticket."
+
+
+class TicketInvalid(Forbidden):
+    code, detail = "ticket_invalid", "The ticket is not valid for this update."
+
+
+class TicketExpired(Forbidden):
+    code, detail = "ticket_expired", "The ticket has expired."
+
+
+class RateLimited(ScoreboardError):
+    """Nothing was changed; `retry_after` (s) says when a request would be granted."""
+
+    code, status, detail = "rate_limited", 429, "Too many requests: slow down."
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__()
+        self.retry_after = retry_after
 
 
 class ScoreLimit(ScoreboardError):

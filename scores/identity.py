@@ -51,8 +51,13 @@ class Identity:
     expires_at: int
     is_authenticated: bool = True  # what DRF's IsAuthenticated asks
 
+    @property
+    def is_server(self) -> bool:
+        """Whether this is the site's own server, which may write for any player."""
+        return WRITE_SCOPE in self.scopes
+
     def may_write_for(self, user_id: str) -> bool:
-        return self.subject == user_id or WRITE_SCOPE in self.scopes
+        return self.subject == user_id or self.is_server
 
 
 class KeySet:

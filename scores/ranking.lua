@@ -7,6 +7,7 @@
 --       5 full      present: every player is in the ranking
 --       6 floor     "score|written at (us)"
 --       7 lock      of the rebuilder or the filler (mark only)
+--       8 ...     one for each rate limit of a request: when its burst will be whole again (us; guess only)
 -- ARGV  1 operation, 2 rows on the board, then the operation's arguments
 --
 -- Numbers cross as strings: Lua's own formatting keeps 14 digits only. As doubles they are exact to 2^53.
@@ -116,11 +117,42 @@ function operations.board()
   return reply
 end
 
--- guess id: {record or '', floor in force}
+-- Rate limits (GCRA): each has a key that says when its burst will be whole again, and the arguments
+-- interval (us in which a request is earned) and burst. All are charged, or none when one refuses.
+-- Appends {us to wait, requests left, us until whole} for each to the reply; returns whether all granted.
+local function charge(reply, first)
+  local moment, granted, charged = now(), true, {}
+  for i = 8, #KEYS do
+    local interval = tonumber(ARGV[first + 2 * (i - 8)])
+    local most = interval * tonumber(ARGV[first + 2 * (i - 8) + 1])
+    -- Never more than a burst, also when a failover has set the clock back.
+    local used = math.min(most, math.max(0, tonumber(redis.call('GET', KEYS[i]) or '0') - moment))
+    local wait = math.max(0, used + interval - most)
+    if wait > 0 then
+      granted = false
+      reply[#reply + 1] = {wait, 0, used}
+    else
+      charged[i] = used + interval
+      reply[#reply + 1] = {0, math.floor((most - charged[i]) / interval), charged[i]}
+    end
+  end
+  if granted then
+    for i, used in pairs(charged) do
+      redis.call('SET', KEYS[i], digits(moment + used), 'PX', digits(math.ceil(used / 1000)))
+    end
+  end
+  return granted
+end
+
+-- guess id [interval burst ...]: what an update begins with, unless a rate limit refuses it.
+-- Returns {record or '', floor in force, for each limit {us to wait, requests left, us until whole}}.
 function operations.guess()
+  local reply = {'', '0'}
+  if not charge(reply, 4) then return reply end
   local score, written = string.match(redis.call('GET', floor) or '', '^(%d+)|(%d+)$')
-  if not score or now() - tonumber(written) > FLOOR_TTL_US then score = '0' end
-  return {redis.call('HGET', players, ARGV[3]) or '', score}
+  if score and now() - tonumber(written) <= FLOOR_TTL_US then reply[2] = score end
+  reply[1] = redis.call('HGET', players, ARGV[3]) or ''
+  return reply
 end
 
 -- floor score: put a floor in force, for ten seconds.

@@ -23,6 +23,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from scores import scoring
+from scores.limits import NO_DEMAND, Demand, Left
 from scores.scoring import BOARD_ID, MAX_MS, Board, Player, Row
 
 logger = logging.getLogger(__name__)
@@ -125,8 +126,8 @@ class Ranking:
     def _key(self, name: str) -> str:
         return f"scoreboard:{{{self.board_id}:{self.generation}}}:{name}"
 
-    def _run(self, operation: str, *arguments: str | int, lock: str = "-") -> Any:
-        names = ("players", "ranking", "revision", "ready", "full", "floor", lock)
+    def _run(self, operation: str, *arguments: str | int, lock: str = "-", limits: Iterable[str] = ()) -> Any:
+        names = ("players", "ranking", "revision", "ready", "full", "floor", lock, *limits)
         script = _script()
         keys = [self._key(name) for name in names]
         return _guarded(lambda: script(keys=keys, args=(operation, scoring.BOARD_SIZE, *arguments)))
@@ -154,9 +155,20 @@ class Ranking:
         )
         return Board(rows, int(revision), int(micros) // 1000)
 
-    def guess(self, user_id: str) -> tuple[Player | None, int]:
-        """The player as last merged, if visible (tombstones know too little), and the floor in force."""
-        record, floor = self._run("guess", user_id)
+    def guess(self, user_id: str, demand: Demand = NO_DEMAND) -> tuple[Player | None, int]:
+        """The player as last merged, if visible (tombstones know too little), and the floor in force.
+
+        Settles `demand` in the same call; raises RateLimited when one of its charges is refused.
+        """
+        if demand is NO_DEMAND:
+            record, floor = self._run("guess", user_id)
+            return _player_of(user_id, record), int(floor)
+        arguments: list[int] = []
+        for charge in demand.charges:
+            arguments += (charge.limit.interval_us, charge.limit.burst)
+        keys = [f"limit:{charge.key}" for charge in demand.charges]
+        record, floor, *met = self._run("guess", user_id, *arguments, limits=keys)
+        demand.settle([Left(*each) for each in met])
         return _player_of(user_id, record), int(floor)
 
     def versions(self, user_ids: Sequence[str]) -> dict[str, int]:

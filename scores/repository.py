@@ -132,7 +132,7 @@ def _write_failure(error: TransactWriteError, known: Player) -> Exception:
     if len(reasons) > 1 and reasons[1] and reasons[1].code == "ConditionalCheckFailed":
         item = reasons[1].raw_item
         return PlayerMoved(_player(UserScore.from_raw_data(item)) if item else Player(known.user_id))
-    if "TransactionConflict" in codes or error.cause_response_code == "TransactionInProgressException":
+    if "TransactionConflict" in codes or _code(error) == "TransactionInProgressException":
         return Contended()
     if codes & _THROTTLES:
         return Throttled()
@@ -314,8 +314,13 @@ def _connection() -> Connection:
     )
 
 
+def _code(error: PynamoDBException) -> str | None:
+    # PynamoDB's own reading of it fails on a timeout, which has no response.
+    return error.cause_response_code if isinstance(error.cause, botocore_errors.ClientError) else None
+
+
 def _translated(error: PynamoDBException, undecided: type[Exception]) -> Exception:
-    code = error.cause_response_code
+    code = _code(error)
     if code in _THROTTLES:
         return Throttled()
     if isinstance(error.cause, botocore_errors.ClientError):
@@ -375,7 +380,7 @@ def _update(item: Any, actions: list[Any], condition: Any) -> bool:
     try:
         item.update(actions=actions, condition=condition)
     except UpdateError as error:
-        if error.cause_response_code == "ConditionalCheckFailedException":
+        if _code(error) == "ConditionalCheckFailedException":
             return False
         raise _translated(error, Unavailable) from error
     return True

@@ -8,6 +8,7 @@ from django.conf import settings
 from rest_framework import serializers
 
 from scores.scoring import ID_PATTERN
+from scores.tickets import MAX_TICKET_CHARS
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -41,6 +42,18 @@ class IncrementField(serializers.Field[int, int, int, Any]):
         return data
 
 
+class TicketField(serializers.Field[str, str, str, Any]):
+    """A signed ticket, as a string; what is in it is checked by scores/tickets.py."""
+
+    default_error_messages = {"invalid": "Must be a string of 1 to {max} characters."}
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str) or not 1 <= len(data) <= MAX_TICKET_CHARS:
+            self.fail("invalid", max=MAX_TICKET_CHARS)
+        return data
+
+
 class UpdateInput(StrictSerializer):
     userId = IdField()
     increment = IncrementField()
+    ticket = TicketField(required=False)

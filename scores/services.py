@@ -28,14 +28,19 @@ from scores.errors import (
     ScoreboardError,
     ScoreLimit,
     Throttled,
+    TicketExpired,
+    TicketInvalid,
+    TicketRequired,
     Unavailable,
     VersionMoved,
 )
 from scores.identity import Identity
+from scores.limits import NO_DEMAND, Demand, known_refusals, local_limiter
 from scores.merging import current_ranking, merge
 from scores.models import READ_TIMEOUT_S
 from scores.ranking import RankingUnavailable
 from scores.scoring import Action, Board, Entry, Player, Standing
+from scores.tickets import Ticket
 
 logger = logging.getLogger(__name__)
 
@@ -65,30 +70,70 @@ class Accepted:
     replayed: bool
 
 
-def add_points(*, user_id: str, increment: int, key: str, caller: Identity) -> Accepted:
+def add_points(
+    *,
+    user_id: str,
+    increment: int,
+    key: str,
+    caller: Identity,
+    ticket: Ticket | None = None,
+    demand: Demand = NO_DEMAND,
+) -> Accepted:
     """Raise a player's score by `increment` points, once for each `key`.
 
-    `user_id` and `key` match scoring.ID_PATTERN, `increment` is 1 … SCOREBOARD_MAX_INCREMENT.
+    `user_id` and `key` match scoring.ID_PATTERN, `increment` is 1 … SCOREBOARD_MAX_INCREMENT. `key` is
+    the `jti` of the `ticket`, if there is one: a verified one (tickets.verify), which may have expired.
+    `demand` is what the rate limits are asked for; it is settled here.
 
-    Raises Forbidden, Banned, ScoreLimit, KeyReused (nothing was changed); Throttled, Conflict or
-    Unavailable (nothing was changed, try again); OutcomeUnknown (try again with the same key).
+    Raises Forbidden, TicketRequired, TicketInvalid, TicketExpired, RateLimited, Banned, ScoreLimit,
+    KeyReused (nothing was changed); Throttled, Conflict or Unavailable (nothing was changed, try
+    again); OutcomeUnknown (try again with the same key).
     """
     if not caller.may_write_for(user_id):
         raise Forbidden
+    if settings.SCOREBOARD_SERVER_ONLY and not caller.is_server:
+        raise Forbidden("Only the site's own server may change scores.")
     if not 1 <= increment <= settings.SCOREBOARD_MAX_INCREMENT:
         raise Invalid(f"increment must be 1 … {settings.SCOREBOARD_MAX_INCREMENT}.")
+    if ticket is not None:
+        _check_ticket(ticket, user_id, increment, key)
+    elif settings.SCOREBOARD_REQUIRE_TICKET and not caller.is_server:
+        raise TicketRequired
+    known_refusals.check(demand)
     deadline = time.monotonic() + DEADLINE_S
     lock = _player_locks[hash(user_id) % len(_player_locks)]
     if not lock.acquire(timeout=DEADLINE_S / 2):
         raise Conflict
     try:
-        return _add_points(user_id, increment, key, deadline)
+        known, certain, floor = _guess(user_id, demand)
+        if ticket is not None and ticket.expires_at + settings.SCOREBOARD_TICKET_LEEWAY_S < now_ms() / 1000:
+            return _replay(user_id, increment, key, known)
+        return _add_points(user_id, increment, key, known, certain, floor, deadline)
     finally:
         lock.release()
 
 
-def _add_points(user_id: str, increment: int, key: str, deadline: float) -> Accepted:
-    known, certain, floor = _guess(user_id)
+def _check_ticket(ticket: Ticket, user_id: str, increment: int, key: str) -> None:
+    if ticket.user_id != user_id or ticket.increment != increment:
+        raise TicketInvalid
+    if key != ticket.jti:
+        raise Invalid("The Idempotency-Key must be the ticket's jti, or absent.")
+    # It counts once because the ledger remembers its jti, so it must be over before the ledger forgets.
+    remembered_s = settings.SCOREBOARD_LEDGER_DAYS * 86_400 - settings.SCOREBOARD_TICKET_LEEWAY_S
+    if ticket.expires_at > now_ms() // 1000 + remembered_s:
+        raise TicketInvalid("The ticket is valid for longer than the ledger remembers it.")
+
+
+def _replay(user_id: str, increment: int, key: str, known: Player) -> Accepted:
+    entry = repository.read_entry(user_id, key)
+    if entry is None:
+        raise TicketExpired
+    return _answered_before(entry, scoring.request_hash(user_id, increment), known, undecided=False)
+
+
+def _add_points(
+    user_id: str, increment: int, key: str, known: Player, certain: bool, floor: int, deadline: float
+) -> Accepted:
     digest = scoring.request_hash(user_id, increment)
     undecided = False
     wait_s = 0.01
@@ -156,15 +201,18 @@ def _refusal(player: Player, increment: int, now: int) -> ScoreboardError | None
     return None
 
 
-def _guess(user_id: str) -> tuple[Player, bool, int]:
-    """(player, whether that is certain, floor in force): from the ranking, else from the table."""
+def _guess(user_id: str, demand: Demand) -> tuple[Player, bool, int]:
+    """(player, whether that is certain, floor in force): from the ranking, else from the table.
+
+    Settles `demand`: in the ranking's call, else in this process.
+    """
     floor = 0
     try:
-        player, floor = current_ranking().guess(user_id)
+        player, floor = current_ranking().guess(user_id, demand)
         if player is not None:
             return player, False, floor
     except RankingUnavailable:
-        pass
+        local_limiter.settle(demand)
     return _read_player(user_id), True, floor
 
 

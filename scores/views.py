@@ -9,14 +9,15 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from rest_framework import permissions, viewsets
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from scores import services
-from scores.errors import Invalid, Unavailable
+from scores import limits, services, tickets
+from scores.addresses import client_address
+from scores.errors import Invalid
+from scores.identity import Identity
 from scores.scoring import Board, key_of_header
 from scores.serializers import UpdateInput
 
@@ -33,6 +34,7 @@ class ScoreViewSet(viewsets.ViewSet):
 
     http_method_names = ["get", "head", "post", "patch"]
     idempotency_key: str | None = None
+    demand = limits.NO_DEMAND
 
     def get_permissions(self) -> Any:
         return [MaySeeBoard()] if self.action == "top10" else super().get_permissions()
@@ -49,11 +51,22 @@ class ScoreViewSet(viewsets.ViewSet):
             raise Invalid("Idempotency-Key must be 1 to 128 characters of A-Z a-z 0-9 _ . : @ -")
         update = UpdateInput(data=request.data)
         update.is_valid(raise_exception=True)
+        user_id, ticket = update.validated_data["userId"], None
+        if "ticket" in update.validated_data:
+            ticket = tickets.verify(update.validated_data["ticket"], settings.SCOREBOARD_TICKET_KEYS)
+            self.idempotency_key = ticket.jti
+            if "Idempotency-Key" not in request.headers:
+                key = ticket.jti
+        caller: Identity = request.user  # type: ignore[assignment]
+        client_id = caller.client_id if caller.is_server else None
+        self.demand = limits.of_update(user_id, address=_address_of(request), client_id=client_id)
         accepted = services.add_points(
-            user_id=update.validated_data["userId"],
+            user_id=user_id,
             increment=update.validated_data["increment"],
             key=key,
-            caller=request.user,  # type: ignore[arg-type]
+            caller=caller,
+            ticket=ticket,
+            demand=self.demand,
         )
         headers = {"Cache-Control": "no-store"}
         if accepted.replayed:
@@ -65,14 +78,17 @@ class ScoreViewSet(viewsets.ViewSet):
         board = services.get_board()
         body = json.dumps(board.top10(), ensure_ascii=False, separators=(",", ":")).encode()
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        headers = _board_headers(board) | {"ETag": etag}
+        headers = board_headers(board) | {"ETag": etag}
         if _matches(request.headers.get("If-None-Match", ""), etag):
             return HttpResponse(status=304, headers=headers)
         return HttpResponse(body, headers=headers, content_type="application/json")
 
     def me(self, request: Request) -> Response:
         """The caller's own score, rank and distance to the board."""
-        standing = services.get_standing(user_id=request.user.subject)  # type: ignore[union-attr]
+        caller: Identity = request.user  # type: ignore[assignment]
+        self.demand = limits.of_read(caller.subject)
+        limits.local_limiter.settle(self.demand)
+        standing = services.get_standing(user_id=caller.subject)
         return Response(standing.to_dict(), headers={"Cache-Control": "private, no-store"})
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -92,6 +108,8 @@ class ScoreViewSet(viewsets.ViewSet):
         if request.resolver_match and request.resolver_match.url_name == "score-update":
             # A key that cannot be used is answered with one that can.
             response["Idempotency-Key"] = self.idempotency_key or str(uuid.uuid4())
+        for name, value in self.demand.headers().items():
+            response[name] = value
         return response
 
 
@@ -101,6 +119,12 @@ def _key_of(request: HttpRequest) -> str | None:
     if key is None:
         return str(uuid.uuid4())
     return key_of_header(key)
+
+
+def _address_of(request: Request) -> str:
+    meta = request.META
+    forwarded = meta.get("HTTP_X_FORWARDED_FOR", "")
+    return client_address(meta.get("REMOTE_ADDR") or "", forwarded, settings.SCOREBOARD_TRUSTED_PROXIES)
 
 
 def _measure_body(request: HttpRequest) -> None:
@@ -117,24 +141,10 @@ def _matches(if_none_match: str, etag: str) -> bool:
     return "*" in tags or etag in tags
 
 
-def _board_headers(board: Board) -> dict[str, str]:
+def board_headers(board: Board) -> dict[str, str]:
+    """What every answer with a board in it says about it."""
     return {
         "Board-Revision": str(board.revision),
         "Board-As-Of": board.as_of_text,
         "Cache-Control": "public, max-age=1" if settings.SCOREBOARD_PUBLIC else "private, no-store",
     }
-
-
-def page(request: HttpRequest) -> HttpResponse:
-    """The scoreboard page, with the current rows in it."""
-    try:
-        board = services.get_board() if settings.SCOREBOARD_PUBLIC else None
-    except Unavailable:
-        board = None
-    response = render(request, "scoreboard.html", {"board": board})
-    if board is not None:
-        for name, value in _board_headers(board).items():
-            response[name] = value
-    else:
-        response["Cache-Control"] = "no-store"
-    return response

@@ -1,5 +1,6 @@
 """Helpers of the stack's tests: a real `make run`, its output line by line, and the processes it started."""
 
+import contextlib
 import json
 import os
 import queue
@@ -59,7 +60,8 @@ class Running:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def __enter__(self) -> "Running":
         return self
@@ -74,6 +76,7 @@ class Running:
                 self.process.kill()
         for pid in self.left():
             os.kill(pid, signal.SIGKILL)
+        self._reader.join(10)
 
     def wait_for(self, pattern: str, timeout: float = 60) -> re.Match[str]:
         """The next line of output, not yet looked at, in which the pattern is found."""
@@ -130,9 +133,10 @@ class Running:
             return {row["userId"]: row["score"] for row in json.load(answer)}
 
     def _read(self) -> None:
-        for line in self.process.stdout or ():
-            self.lines.append(line.rstrip("\n"))
-            self._new.put(line.rstrip("\n"))
+        with self.process.stdout or contextlib.nullcontext(()) as stream:
+            for line in stream:
+                self.lines.append(line.rstrip("\n"))
+                self._new.put(line.rstrip("\n"))
 
 
 def run_stack(folder: Path, *arguments: str) -> Running:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime import frames
@@ -15,12 +17,13 @@ any_frame = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(any_frame, max_size=5), st.lists(st.integers(0, 6000)))
 def test_frames_are_the_same_however_the_network_cuts_them(sent, cuts):
     stream = b"".join(client_frame(opcode, payload, final=final) for opcode, payload, final in sent)
     got, rest = [], b""
     edges = [0, *sorted(cut for cut in cuts if cut < len(stream)), len(stream)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         received, rest = frames.split_frames(rest + stream[start:end])
         got += received
     assert rest == b""
@@ -28,6 +31,7 @@ def test_frames_are_the_same_however_the_network_cuts_them(sent, cuts):
     assert [f.payload for f in got if f.opcode >= 8] == [p for o, p, _ in sent if o >= 8]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=3000))
 def test_no_bytes_do_anything_but_be_read_or_refused(data):
     try:

@@ -101,11 +101,6 @@ def _post_and_lose(part, token, key):
         pass
 
 
-@pytest.fixture
-def dynamodb_pid(running_stores):
-    return pytest_plugin.part("dynamodb").pid
-
-
 def test_cut_replies_of_dynamodb_double_nothing(stores, token):
     proxy = CuttingProxy(pytest_plugin.DYNAMODB_PORT)
     with server(DYNAMODB_ENDPOINT_URL=f"http://127.0.0.1:{proxy.port}") as part:
@@ -226,9 +221,12 @@ def test_the_root_path_of_a_client_is_not_believed(stores):
     ids=["plain daphne", "uvicorn"],
 )
 def test_other_asgi_servers_work_as_well(stores, token, command):
-    with server(command) as part, socket_of(part) as viewer:
+    with server(command) as part, socket_of(part) as viewer, socket_of(part) as other:
         assert post(part, token, "ann", 10, "k").status_code == 200
         board_until(viewer, bool)
+        board_until(other, bool)
+        # One channel and one group for the whole process, not one channel for each socket.
+        assert len(ranking._client().pubsub_channels()) == 2
         # Chunked, so that only the application can see that it is too large.
         response = httpx.post(f"{part.url}/score/update", content=iter([b" " * 5000]))
         assert (response.status_code, response.json()["code"]) == (413, "too_large")

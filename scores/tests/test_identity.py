@@ -118,7 +118,7 @@ REFUSED = {
     "an unknown key id": token(kid="two"),
     "critical extensions": token(headers={"crit": ["exp"]}),
     "its own key": token(key=OTHER, headers={"jku": "http://127.0.0.1:1/"}),
-    "no signature": jwt.encode({"sub": "ann"}, None, algorithm="none", headers={"kid": "one"}),
+    "no signature": jwt.encode({"sub": "ann"}, "", algorithm="none", headers={"kid": "one"}),
     "a signature cut off": token().rsplit(".", 1)[0] + ".",
     "HS256": jwt.encode({"sub": "ann"}, "x" * 32, algorithm="HS256", headers={"kid": "one"}),
     "PS256": jwt.encode({"sub": "ann"}, KEY, algorithm="PS256", headers={"kid": "one"}),

@@ -1,0 +1,170 @@
+"""The commands as a person types them: what they refuse, and in which words. No part is started here."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from devstack import files, folder, packages, tools
+from devstack.errors import StackError
+from devstack.files import ROOT
+from devstack.ports import free_port
+from devstack.tests.stage import clean_environment, stack_command
+
+OLD_PYTHON = "import sys; sys.version_info = (3, 8, 10); sys.argv = ['devstack', 'run']; import runpy"
+
+
+def call(command, **changes) -> subprocess.CompletedProcess[str]:
+    env = clean_environment(**changes)
+    return subprocess.run(
+        command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_wrong_python_is_refused_in_one_line():
+    answer = call([sys.executable, "-c", f"{OLD_PYTHON}; runpy.run_module('devstack', run_name='__main__')"])
+    assert answer.returncode == 2
+    assert answer.stderr == "error: Python 3.11 or newer is needed, this is 3.8: try PYTHON=python3.12\n"
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "eighty", "-1", "1_0", "８０００"])
+def test_port_must_be_a_port(port):
+    answer = call(stack_command("--port", port, "run"))
+    assert answer.returncode == 2
+    assert "port" in answer.stderr.splitlines()[-1]
+
+
+def test_port_that_is_taken_stops_the_start(tmp_path):
+    with contextlib.closing(socket.create_server(("127.0.0.1", free_port()))) as listener:
+        port = str(listener.getsockname()[1])
+        answer = call(stack_command("--port", port, "--data-dir", str(tmp_path), "run"))
+    assert answer.returncode == 1
+    assert answer.stderr.startswith(f"error: port {port} is taken by another program: choose another")
+    assert len(answer.stderr.splitlines()) == 1
+
+
+def test_data_folder_that_cannot_be_written_stops_the_start(tmp_path):
+    (tmp_path / "file").touch()
+    answer = call(stack_command("--data-dir", str(tmp_path / "file" / "data"), "run"))
+    assert answer.returncode == 1
+    assert answer.stderr == f"error: cannot create the folder {tmp_path}/file/data: Not a directory\n"
+
+
+def test_read_only_data_folder_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)  # the suite may run as root, who may write anywhere
+    with pytest.raises(StackError, match="is not writable: check its owner, or choose another"):
+        folder.claim(tmp_path)
+
+
+def test_full_disk_is_told_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 7_000_000))
+    with pytest.raises(StackError, match=f"disk full: 7 MB free at {tmp_path}, 50 MB are needed"):
+        folder.claim(tmp_path)
+
+
+def test_disk_that_fills_up_later_is_told_once(tmp_path, monkeypatch):
+    told = []
+    check = folder.space_watch(tmp_path, told.append)
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 3_000_000))
+    for _ in range(4):
+        check()
+    assert told == [f"disk full: 3 MB free at {tmp_path}; updates will fail until there is room"]
+
+
+def test_unsupported_platform_is_named(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(StackError, match="unsupported platform win32/"):
+        tools.check_platform()
+
+
+@pytest.mark.parametrize("variable", ["DYNAMODB_ENDPOINT_URL", "REDIS_URL"])
+def test_given_store_that_does_not_answer_is_named(tmp_path, variable):
+    other = {"DYNAMODB_ENDPOINT_URL", "REDIS_URL"} - {variable}
+    with contextlib.closing(socket.create_server(("127.0.0.1", free_port()))) as listener:
+        answering = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        given = {variable: "redis://127.0.0.1:1/0", other.pop(): answering}
+        answer = call(stack_command("--port", str(free_port()), "--data-dir", str(tmp_path), "run"), **given)
+    assert answer.returncode == 1
+    assert answer.stderr == f"error: {variable}=redis://127.0.0.1:1/0 does not answer\n"
+
+
+def test_token_wants_its_user_on_the_command_line():
+    for command in (["make", "-s", "token"], ["make", "-s", "token", "USER="]):
+        answer = call(command, USER="somebody")
+        assert answer.returncode != 0
+        assert answer.stderr.startswith("error: say whose token: make -s token USER=ann\n")
+        assert answer.stdout == ""
+
+
+@pytest.mark.parametrize("data_dir", ["relative", "absolute"])
+def test_token_stands_alone_on_the_last_line(tmp_path, data_dir):
+    chosen = str(tmp_path) if data_dir == "absolute" else os.path.relpath(tmp_path, ROOT)
+    python = f"PYTHON={sys.executable}"
+    answer = call(["make", "-s", "token", python, "USER=ann", f"DATA_DIR={chosen}"])
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.splitlines()[-1].count(".") == 2
+    assert (tmp_path / "issuer").is_dir()
+
+
+def test_verify_says_when_nothing_runs(tmp_path):
+    answer = call(stack_command("--data-dir", str(tmp_path), "verify"))
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("error: nothing runs on this data folder: start `make run` first")
+
+
+def test_help_lists_every_verb():
+    listed = call(["make"]).stdout
+    verbs = ["run", "test", "lint", "token", "verify", "bench-path", "clean"]
+    assert all(f"  make {verb} " in listed for verb in verbs)
+
+
+def test_package_registry_that_does_not_answer_is_told_in_one_line(tmp_path, monkeypatch):
+    for name in ("PIP_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1/simple")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    with pytest.raises(
+        StackError, match="the Python package registry did not answer: check the network"
+    ) as raised:
+        packages.install(["--target", str(tmp_path), "no-such-package-of-ours"], python=sys.executable)
+    assert "\n" not in str(raised.value)
+
+
+def test_two_lines_that_pin_the_server_agree():
+    pinned = (ROOT / "devstack" / "pins-valkey.txt").read_text().split()[0]
+    assert pinned in (ROOT / "requirements-dev.txt").read_text()
+
+
+def test_cache_folder_can_be_chosen_and_falls_back_to_the_checkout(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCOREBOARD_CACHE_DIR", str(tmp_path / "chosen"))
+    assert files.cache_folder() == tmp_path / "chosen"
+    monkeypatch.delenv("SCOREBOARD_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    assert files.cache_folder() == tmp_path / "user" / "scoreboard"
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(files, "ROOT", tmp_path)
+    assert files.cache_folder() == tmp_path / ".cache"
+
+
+def test_clean_keeps_data_without_a_terminal_to_ask_on(tmp_path):
+    checkout = tmp_path / "checkout"
+    shutil.copytree(ROOT / "devstack", checkout / "devstack")
+    (checkout / ".venv").mkdir()
+    (checkout / ".local").mkdir()
+    command = [sys.executable, "-m", "devstack", "--data-dir", str(checkout / ".local"), "clean"]
+    env = clean_environment(SCOREBOARD_CACHE_DIR=str(tmp_path / "cache"))
+    answer = subprocess.run(
+        command, cwd=checkout, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    assert answer.returncode == 0
+    assert "kept (no terminal to ask on): remove the scores" in answer.stderr
+    assert not (checkout / ".venv").exists()
+    assert (checkout / ".local").exists()

@@ -1,0 +1,119 @@
+"""`make run` with everything real: supervision, and scores that survive whatever is killed."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from devstack.files import ROOT
+from devstack.ports import free_port
+from devstack.tests.stage import Running, clean_environment, run_stack, stack_command, until
+
+# DynamoDB Local, killed under load, may lose what it acknowledged just before; DynamoDB does not.
+QUIET_SECONDS = 0.5
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """One data folder for all tests of this file: each goes on with the scores of the one before."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def stack(data):
+    with run_stack(data) as running:
+        running.wait_ready()
+        yield running
+
+
+def token_for(user: str, data: Path) -> str:
+    command = stack_command("--data-dir", str(data), "token", "--user", user)
+    return subprocess.run(
+        command, cwd=ROOT, env=clean_environment(), check=True, capture_output=True, text=True
+    ).stdout.split()[-1]
+
+
+def kept_score(running: Running, data: Path) -> int:
+    """Ann's score, asked for by raising it by one."""
+    return running.score("ann", 1, token_for("ann", data)) - 1
+
+
+def test_parts_are_named_found_and_revived_one_after_the_other(stack, data):
+    text = "\n".join(stack.lines)
+    for part in ("dynamodb", "valkey", "web"):
+        assert re.search(rf"^stack +\| {part} \(port \d+\) answers, process \d+$", text, re.M), text
+    addresses = dict(line.split("=", 1) for line in (data / "stack.env").read_text().splitlines())
+    assert set(addresses) == {"DYNAMODB_ENDPOINT_URL", "REDIS_URL", "PORT"}
+
+    token = token_for("ann", data)
+    assert stack.score("ann", 10, token) == 10
+    for part in ("valkey", "web", "dynamodb"):
+        time.sleep(QUIET_SECONDS)
+        os.kill(stack.pid_of(part), signal.SIGKILL)
+        stack.wait_for(rf"\| {part} \(port \d+\) died \(killed by SIGKILL\), starting it again in 0.5 s")
+        stack.wait_for(rf"\| {part} \(port \d+\) is back, process \d+")
+        until(lambda: stack.board() == {"ann": 10}, 10, lambda: str(stack.board()))
+    assert stack.score("ann", 5, token) == 15
+
+    second = subprocess.run(
+        stack_command("--port", str(free_port()), "--data-dir", str(data), "run"),
+        cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert second.returncode == 1
+    assert f"is in use by another stack, process {stack.process.pid}: stop that one" in second.stderr
+
+    stack.snapshot()
+    stack.process.send_signal(signal.SIGINT)
+    assert stack.process.wait(20) == 0
+    stops = [line.split()[-1] for line in stack.lines if "| stopping " in line and line.startswith("stack")]
+    assert stops == ["web", "ranking", "valkey", "dynamodb"]
+    assert not stack.left()
+    assert not (data / "stack.env").exists()
+
+
+def test_nothing_is_left_and_no_score_is_lost_when_the_supervisor_or_everything_is_killed(data):
+    with run_stack(data) as first:
+        first.wait_ready()
+        assert kept_score(first, data) == 15
+        time.sleep(QUIET_SECONDS)
+        first.snapshot()
+        first.process.kill()
+        first.process.wait()
+        with run_stack(data) as second:  # at once: it waits until the parts of the first are gone
+            second.wait_ready()
+            assert not first.left()
+            assert kept_score(second, data) == 16
+            time.sleep(QUIET_SECONDS)
+            for pid in second.snapshot():
+                os.kill(pid, signal.SIGKILL)
+            second.wait_until_nothing_is_left()
+
+
+def test_make_run_stops_with_make_even_when_make_is_killed(data):
+    port = free_port()
+    with Running(
+        ["make", "run", f"PYTHON={sys.executable}", f"PORT={port}", f"DATA_DIR={data}"], port
+    ) as running:
+        running.wait_ready()
+        assert kept_score(running, data) == 17
+        running.snapshot()
+        running.process.kill()
+        running.wait_until_nothing_is_left(20)
+    assert not (data / "stack.env").exists()
+
+
+def test_demo_fills_the_page_with_data_of_its_own(data):
+    with run_stack(data, "--demo") as running:
+        running.wait_ready()
+        until(lambda: len(running.board()) == 10, 10, lambda: str(running.board()))
+        assert "ann" not in running.board()
+        assert (data / "demo" / "dynamodb").is_dir()
+        running.snapshot()
+        running.process.terminate()
+        assert running.process.wait(20) == 0
+        assert not running.left()
