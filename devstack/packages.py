@@ -25,6 +25,12 @@ NO_ANSWER = re.compile(
     "|error sending request|failed to fetch",
     re.IGNORECASE,
 )
+INSTALLER_SETTINGS = {
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_ROOT_USER_ACTION": "ignore",
+    "UV_NATIVE_TLS": "1",  # trust the system's certificates, as pip does; uv's own name for it is
+    "UV_SYSTEM_CERTS": "1",  # this one since 0.11
+}
 SETS = {
     "run": ["requirements.txt"],
     "test": ["requirements.txt", "requirements-dev.txt"],
@@ -46,7 +52,9 @@ def ensure(name: str) -> None:
         _ensure_venv()
         say(f"packages: installing {files[-1].name} into .venv")
         install(["-r", str(files[-1])])
-        _stamp(name).write_text(_digest(files))
+        for done, parts in SETS.items():
+            if set(parts) <= set(SETS[name]):
+                _stamp(done).write_text(_digest([ROOT / file for file in parts]))
 
 
 def install_pins(name: str, target: Path | None = None) -> None:
@@ -124,7 +132,7 @@ def _venv_version() -> tuple[int, int] | None:
 
 def _environment() -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    return {**env, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
+    return {**env, **INSTALLER_SETTINGS}
 
 
 def _fresh(name: str, files: list[Path]) -> bool:

@@ -19,13 +19,15 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
 def _security_headers() -> dict[str, str]:
-    # 'self' covers the socket of the same origin; no inline code or style anywhere.
+    # 'self' covers the socket of the same origin; no inline code or style anywhere. Signing in exchanges
+    # a code for a token at the pool's own domain.
+    connect = " ".join(filter(None, ["'self'", settings.COGNITO_DOMAIN]))
     static = urlsplit(settings.STATIC_URL)
     files = f"'self' {static.scheme}://{static.netloc}" if static.netloc else "'self'"
     headers = {
         "Content-Security-Policy": (
             f"default-src 'none'; script-src {files}; style-src {files}; img-src {files} data:; "
-            f"font-src {files}; connect-src 'self'; manifest-src {files}; base-uri 'none'; "
+            f"font-src {files}; connect-src {connect}; manifest-src {files}; base-uri 'none'; "
             "form-action 'none'; frame-ancestors 'none'"
         ),
         "X-Content-Type-Options": "nosniff",

@@ -153,6 +153,11 @@ COGNITO_KEYSET_URL: str = env.str(
     "COGNITO_KEYSET_URL",
     (DATA_DIR / "issuer" / "jwks.json").as_uri() if LOCAL_ISSUER else f"{_pool_url}/.well-known/jwks.json",
 )
+#: Origin of the pool's hosted sign-in pages (https://….amazoncognito.com or an own domain); empty: no sign-in
+#: on the page. Its callback and sign-out address is the address of the page itself.
+COGNITO_DOMAIN: str = env.str("COGNITO_DOMAIN", "")
+#: The app client of the page: public (no secret), authorization code with PKCE; one of COGNITO_CLIENT_IDS.
+COGNITO_WEB_CLIENT_ID: str = env.str("COGNITO_WEB_CLIENT_ID", "")
 #: Clock difference (s) tolerated in `exp`, `iat` and `nbf`.
 COGNITO_LEEWAY_S: int = env.int("COGNITO_LEEWAY_S", 30)
 

@@ -38,6 +38,7 @@ from scores.identity import Identity
 from scores.limits import NO_DEMAND, Demand, known_refusals, local_limiter
 from scores.merging import current_ranking, merge
 from scores.models import READ_TIMEOUT_S
+from scores.names import clean_name
 from scores.ranking import RankingUnavailable
 from scores.scoring import Action, Board, Entry, Player, Standing
 from scores.tickets import Ticket
@@ -311,6 +312,36 @@ def moderate(
         player = _read_player(user_id)
     merge([player])
     return player
+
+
+def rename(*, user_id: str, name: str | None) -> str | None:
+    """A player chooses a display name, or none (None); the name that is shown from now on.
+
+    Raises BadName, Banned, Refused (an erased player); Throttled, Conflict or Unavailable (nothing was
+    changed), OutcomeUnknown (try again: the same name twice is the same as once).
+    """
+    name = None if name is None else clean_name(name)
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        player = _read_player(user_id)
+        if player.is_banned(now_ms()):
+            raise Banned
+        if player.name == name:
+            return name
+        try:
+            moderate(
+                user_id=user_id,
+                action=Action.RENAME,
+                actor=user_id,
+                reason="",
+                expected_version=player.version,
+                name=name,
+            )
+            return name
+        except (VersionMoved, Conflict):  # the player scores at this moment
+            if time.monotonic() > deadline:
+                raise Conflict from None
+        _pause(0.05, deadline)
 
 
 def _summary(player: Player) -> str:

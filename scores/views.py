@@ -19,7 +19,7 @@ from scores.errors import Invalid
 from scores.identity import Identity
 from scores.problems import address_of
 from scores.scoring import Board, key_of_header
-from scores.serializers import UpdateInput
+from scores.serializers import NameInput, UpdateInput
 
 
 class MaySeeBoard(permissions.IsAuthenticated):
@@ -30,9 +30,9 @@ class MaySeeBoard(permissions.IsAuthenticated):
 
 
 class ScoreViewSet(viewsets.ViewSet):
-    """`/score/update`, `/score/top10` and `/score/me`."""
+    """`/score/update`, `/score/top10`, `/score/me` and `/score/me/name`."""
 
-    http_method_names = ["get", "head", "post", "patch"]
+    http_method_names = ["get", "head", "post", "patch", "put"]
     idempotency_key: str | None = None
     user_id: str | None = None
     demand = limits.NO_DEMAND
@@ -93,6 +93,17 @@ class ScoreViewSet(viewsets.ViewSet):
         standing = services.get_standing(user_id=caller.subject)
         return Response(standing.to_dict(), headers={"Cache-Control": "private, no-store"})
 
+    def rename(self, request: Request) -> Response:
+        """Give the caller a display name, or none."""
+        chosen = NameInput(data=request.data)
+        chosen.is_valid(raise_exception=True)
+        caller: Identity = request.user  # type: ignore[assignment]
+        self.demand = limits.of_rename(caller.subject)
+        limits.local_limiter.settle(self.demand)
+        name = services.rename(user_id=caller.subject, name=chosen.validated_data["name"])
+        headers = {"Cache-Control": "private, no-store"}
+        return Response({"userId": caller.subject, "name": name}, headers=headers)
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if self.action in (None, "metadata"):  # before asking who is calling
             raise MethodNotAllowed(request.method or "")
@@ -101,7 +112,7 @@ class ScoreViewSet(viewsets.ViewSet):
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         if request.resolver_match and request.resolver_match.url_name == "score-update":
             self.idempotency_key = _key_of(request)
-        if "CONTENT_LENGTH" not in request.META and request.method in ("POST", "PATCH"):
+        if "CONTENT_LENGTH" not in request.META and request.method in ("POST", "PATCH", "PUT"):
             _measure_body(request)
         return super().initialize_request(request, *args, **kwargs)
 

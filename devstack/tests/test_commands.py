@@ -137,6 +137,19 @@ def test_package_registry_that_does_not_answer_is_told_in_one_line(tmp_path, mon
     assert "\n" not in str(raised.value)
 
 
+def test_uv_is_used_when_it_is_there_and_pip_when_it_fails(tmp_path, monkeypatch, capsys):
+    uv = tmp_path / "uv"
+    uv.write_text('#!/bin/sh\necho "$@" >> "$0.calls"; echo "error: no index of ours"; exit ${UV_CODE:-0}\n')
+    uv.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    packages.install(["--help"], python=sys.executable)
+    assert (tmp_path / "uv.calls").read_text() == f"pip install --python {sys.executable} --help\n"
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("UV_CODE", "1")
+    packages.install(["--help"], python=sys.executable)
+    assert capsys.readouterr().err == "packages: uv failed (error: no index of ours), trying pip\n"
+
+
 def test_two_lines_that_pin_the_server_agree():
     pinned = (ROOT / "devstack" / "pins-valkey.txt").read_text().split()[0]
     assert pinned in (ROOT / "requirements-dev.txt").read_text()
