@@ -16,14 +16,17 @@ from typing import Any
 request_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
 
 _SECRETS = [
-    (re.compile(r"\beyJ[\w-]{4,}(?:\.[\w-]*){1,4}"), "[token]"),
-    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), r"\1 [token]"),
-    (re.compile(r"(\w+://)[^\s/@]*@"), r"\1[secret]@"),
-    (re.compile(r"\b[\w.%+-]+@[\w-]+(?:\.[\w-]+)+"), "[e-mail]"),
-    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), "[access key]"),
-    (re.compile(r"(?i)(secret\w*|password|aws_session_token)(['\"]?\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|\S+)"), r"\1\2[secret]"),
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), "[key]"),
-]  # fmt: skip
+    (re.compile(pattern, re.DOTALL), replacement)
+    for pattern, replacement in (
+        (r"\beyJ[\w-]{4,}(?:\.[\w-]*){1,4}", "[token]"),
+        (r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}", r"\1 [token]"),
+        (r"(\w+://)[^\s/@]*@", r"\1[secret]@"),
+        (r"\b[\w.%+-]+@[\w-]+(?:\.[\w-]+)+", "[e-mail]"),
+        (r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", "[access key]"),
+        (r"(?i)(secret\w*|password)(['\"]?\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|\S+)", r"\1\2[secret]"),
+        (r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", "[key]"),
+    )
+]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 

@@ -1,4 +1,4 @@
-"""What holds for every answer: a known host, a request id, the security headers, no error without our shape."""
+"""What holds for every answer: a known host, a request id, the security headers, errors in our shape."""
 
 from __future__ import annotations
 
