@@ -15,7 +15,10 @@ urlpatterns: list[URLPattern] = [
     ),
     path("score/top10", views.ScoreViewSet.as_view({"get": "top10"}), name="score-top10"),
     path("score/me", views.ScoreViewSet.as_view({"get": "me"}), name="score-me"),
+    path("score/me/name", views.ScoreViewSet.as_view({"put": "rename"}), name="score-name"),
 ]
+if settings.LOCAL_ISSUER:
+    urlpatterns.append(path("demo/sign-in", pages.demo_sign_in, name="demo-sign-in"))
 if settings.DEBUG:  # elsewhere they are on the CDN
     urlpatterns.append(path("static/<path:path>", static_file, name="static"))
 urlpatterns.append(re_path("", problems.not_found))

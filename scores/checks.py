@@ -52,6 +52,15 @@ def check_identity(**kwargs: Any) -> list[CheckMessage]:
             problems.append(Error(text, id="scoreboard.E006"))
         if scheme != "https" and not settings.DEBUG:
             problems.append(Error("COGNITO_KEYSET_URL must be an https address.", id="scoreboard.E007"))
+    if settings.COGNITO_DOMAIN:
+        parts = urlsplit(settings.COGNITO_DOMAIN)
+        schemes = ("http", "https") if settings.DEBUG else ("https",)
+        if parts.scheme not in schemes or not parts.netloc or parts.path or " " in parts.netloc:
+            text = "COGNITO_DOMAIN must be an https origin without a path, like https://example.com."
+            problems.append(Error(text, id="scoreboard.E011"))
+        if settings.COGNITO_WEB_CLIENT_ID not in settings.COGNITO_CLIENT_IDS:
+            text = "COGNITO_WEB_CLIENT_ID must be one of COGNITO_CLIENT_IDS, or its tokens are refused."
+            problems.append(Error(text, id="scoreboard.E012"))
     if settings.DYNAMODB_ENDPOINT_URL and not settings.DEBUG:
         text = "DYNAMODB_ENDPOINT_URL is set with DEBUG off: scores go to an emulator, not to AWS."
         problems.append(Warning(text, id="scoreboard.W002"))

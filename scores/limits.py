@@ -187,3 +187,8 @@ def of_read(user_id: str) -> Demand:
     """What a player's look at the own standing is charged to."""
     reads = Limit("reads", settings.SCOREBOARD_PLAYER_RATE, settings.SCOREBOARD_PLAYER_BURST)
     return Demand(Charge(reads, user_id))
+
+
+def of_rename(user_id: str) -> Demand:
+    """What a player's new name is charged to: each is a ledger entry that is kept."""
+    return Demand(Charge(Limit("names", 1 / 60, 5), user_id))

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from rest_framework import serializers
 
+from scores.names import BadName, clean_name
 from scores.scoring import ID_PATTERN
 from scores.tickets import MAX_TICKET_CHARS
 
@@ -57,3 +58,21 @@ class UpdateInput(StrictSerializer):
     userId = IdField()
     increment = IncrementField()
     ticket = TicketField(required=False)
+
+
+class NameField(serializers.Field[str, str, str, Any]):
+    """A display name (scores/names.py), cleaned."""
+
+    default_error_messages = {"invalid": "Must be a string or null."}
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        try:
+            return clean_name(data)
+        except BadName as error:
+            raise serializers.ValidationError(str(error)) from error
+
+
+class NameInput(StrictSerializer):
+    name = NameField(allow_null=True)

@@ -2,75 +2,57 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from devstack.chromium import FLAGS, find_chromium
-from devstack.files import ROOT
 from devstack.part import Part
-from devstack.ports import free_port
-from scores import local_issuer
-from scores.identity import WRITE_SCOPE
+from scoreboard_site.tests.processes import server
 
 
 class Site:
-    """One server process, as a browser sees it."""
+    """A server process, as a browser and the site's own server see it.
 
-    def __init__(self, **environment: str) -> None:
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}/"
-        self._client = httpx.Client(base_url=self.url)
-        self._part = Part(
-            "server",
-            [sys.executable, "manage.py", "serve", "--port", str(port)],
-            port=port,
-            probe=self._answers,
-            env={**os.environ, "PORT": str(port), **environment},
-            cwd=ROOT,
-        )
+    Everything goes over HTTP: Playwright occupies the event loop of this thread.
+    """
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.url = f"{part.url}/"
+        self.client = httpx.Client(base_url=self.url)
 
     def add(self, user_id: str, increment: int) -> None:
-        """Points from the site's own server. Over HTTP, because Playwright occupies this thread's loop."""
-        answer = self.call("POST", "score/update", {"userId": user_id, "increment": increment}, "server")
-        assert answer.status_code == 200, answer.text
+        """Points from the site's own server, in as many updates as it takes."""
+        while increment > 0:
+            body = {"userId": user_id, "increment": min(increment, 1000)}
+            answer = self.call("POST", "score/update", body, "server")
+            assert answer.status_code == 200, answer.text
+            increment -= 1000
+
+    def rename(self, user_id: str, name: str | None) -> httpx.Response:
+        return self.call("PUT", "score/me/name", {"name": name}, user_id)
 
     def call(self, method: str, path: str, body: Any = None, user: str | None = None) -> httpx.Response:
         """One request with the token of `user` ("server": that may write for anybody)."""
+        from scores import local_issuer
+        from scores.identity import WRITE_SCOPE
+
         scope = WRITE_SCOPE if user == "server" else ""
         headers = {"Authorization": f"Bearer {local_issuer.mint(user, scope)}"} if user else {}
-        return self._client.request(method, path, json=body, headers=headers)
-
-    def start(self) -> None:
-        self._part.start()
-        self._part.wait_ready()
-
-    def kill(self) -> None:
-        self._part.kill()
-
-    def stop(self) -> None:
-        self._client.close()
-        self._part.stop()
-
-    def _answers(self) -> bool:
-        try:
-            return self._client.get("readyz").status_code == 200
-        except httpx.HTTPError:
-            return False
+        return self.client.request(method, path, json=body, headers=headers)
 
 
 @pytest.fixture
 def site(stores: None) -> Iterator[Site]:
     """A running server on empty stores."""
-    site = Site()
-    site.start()
-    yield site
-    site.stop()
+    with server() as part:
+        site = Site(part)
+        yield site
+        site.client.close()
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +62,37 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
         yield browser
         browser.close()
+
+
+class Visitor:
+    """Opens pages, and remembers what browsers complain about."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+
+    def open(self, url: str, *, live: bool = True, **context: Any) -> Page:
+        """A page in a context of its own (options as of Browser.new_context), live unless said otherwise."""
+        page = self._browser.new_context(**context).new_page()
+        page.on("console", lambda m: m.type in ("error", "warning") and self.complaints.append(m.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto(url)
+        if live:
+            expect(page.get_by_role("status")).to_have_text("Live")
+        return page
+
+    def close(self) -> None:
+        for context in self._browser.contexts:
+            context.close()
+
+
+@pytest.fixture
+def visitor(chromium: Browser) -> Iterator[Visitor]:
+    """Somebody with a browser. A test that expects complaints empties the list."""
+    visitor = Visitor(chromium)
+    yield visitor
+    visitor.close()
+    assert visitor.complaints == []

@@ -49,9 +49,9 @@ function float(element, gained) {
   element.textContent = `+${number(gained)}`;
   element.animate(
     [
-      { opacity: 0, transform: "translateY(40%)" },
-      { opacity: 1, transform: "none", offset: 0.15 },
-      { opacity: 1, transform: "none", offset: 0.6 },
+      { opacity: 0, transform: "translateY(60%)" },
+      { opacity: 1, transform: "none", offset: 0.12 },
+      { opacity: 1, transform: "none", offset: 0.7 },
       { opacity: 0, transform: "translateY(-60%)" },
     ],
     FLOAT,

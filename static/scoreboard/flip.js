@@ -32,12 +32,14 @@ export function flip(elements, before) {
     const x = from.left + from.width / 2 - to.left - to.width / 2;
     const y = from.top - to.top;
     if (Math.abs(x) < 1 && Math.abs(y) < 1) continue;
-    start(element, [{ transform: `translate(${x}px, ${y}px)` }, { transform: "none" }]);
+    const animation = start(element, [{ transform: `translate(${x}px, ${y}px)` }, { transform: "none" }]);
+    element.classList.toggle("rising", y > 0);
+    animation.onfinish = () => element.classList.remove("rising");
   }
 }
 
 function start(element, frames) {
-  element.animate(frames, { ...SLIDE, id: "slide" });
+  return element.animate(frames, { ...SLIDE, id: "slide" });
 }
 
 function slides(element) {

@@ -55,8 +55,13 @@ export function status({ link, fresh, asOf, frozenAt }, online = true) {
 
 /** A player's own standing in one sentence: `standing` as GET /score/me answers it. */
 export function standing({ score, rank, total, pointsToTop10 }) {
-  const points = (value) => `${number(value)} ${value === 1 ? "point" : "points"}`;
-  const place = rank === null ? points(score) : `rank ${number(rank)}${total === null ? "" : ` of ${number(total)}`}`;
-  if (pointsToTop10 > 0) return `You: ${place}, ${points(pointsToTop10)} to the Top 10`;
-  return rank === null ? `You: ${place}` : `You: ${place}, ${points(score)}`;
+  const parts = [];
+  if (rank !== null) parts.push(total === null ? `rank ${number(rank)}` : `rank ${number(rank)} of ${number(total)}`);
+  if (rank === null || pointsToTop10 === 0) parts.push(score === 0 ? "no points yet" : points(score));
+  if (pointsToTop10 > 0) parts.push(`${points(pointsToTop10)} to the Top 10`);
+  return `You: ${parts.join(", ")}`;
+}
+
+function points(value) {
+  return `${number(value)} ${value === 1 ? "point" : "points"}`;
 }

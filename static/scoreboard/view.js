@@ -4,7 +4,7 @@
  */
 
 import { CountUp } from "./countup.js";
-import { clock, label, movement, number, silk, standing, status } from "./format.js";
+import { clock, label, movement, silk, status } from "./format.js";
 import { flip, measure } from "./flip.js";
 import { Movement } from "./movement.js";
 
@@ -12,14 +12,16 @@ export class View {
   #parts; #rows = new Map(); #movement = new Movement(); #own = null;
   #waiting = null; #frame = 0; #state = null; #countUp = new CountUp();
 
-  /** `root` is the element the template made; its parts carry `data-part`. */
+  /** `root` is the element the template made; its parts carry `data-part`. `rows` is the board found there. */
   constructor(root) {
     this.#parts = Object.fromEntries(
       [...root.querySelectorAll("[data-part]")].map((element) => [element.dataset.part, element]),
     );
     const rows = [...this.#parts.rows.children].map((element) => this.#adopt(element));
+    this.rows = rows;
     this.#movement.record(rows, Date.now());
     this.#drawShares(rows);
+    this.#drawAsOf(this.#parts.asof.dateTime);
     addEventListener("online", () => this.drawState(this.#state));
     addEventListener("offline", () => this.drawState(this.#state));
   }
@@ -44,12 +46,6 @@ export class View {
   own(userId) {
     this.#own = userId;
     for (const [id, row] of this.#rows) this.#markOwn(row, id);
-  }
-
-  drawStanding(own) {
-    const line = this.#parts.standing;
-    line.hidden = own === null;
-    line.textContent = own === null ? "" : standing(own);
   }
 
   #draw() {
@@ -86,7 +82,9 @@ export class View {
   #adopt(element) {
     const { user: userId, rank, score } = element.dataset;
     this.#register(element, { score: Number(score) });
-    return { userId, rank: Number(rank), score: Number(score) };
+    const name = element.querySelector(".name");
+    const named = !name.classList.contains("unnamed");
+    return { userId, rank: Number(rank), score: Number(score), name: named ? name.textContent : null };
   }
 
   #register(element, { score }) {
@@ -129,8 +127,10 @@ export class View {
 
   #drawAsOf(asOf) {
     const { asof } = this.#parts;
-    if (!asOf || asof.dateTime === asOf) return;
+    if (!asOf) return;
+    const text = clock(asOf);
+    if (asof.textContent === text) return;
     asof.dateTime = asOf;
-    asof.textContent = clock(asOf);
+    asof.textContent = text;
   }
 }
