@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -31,8 +32,8 @@ def exit_code(part, seconds):
 
 
 def test_requests_are_answered_sockets_get_1012_and_the_process_ends(token, dynamodb_pid):
-    with server() as part, httpx.Client() as client, ThreadPoolExecutor(8) as pool:
-        viewers = [RawViewer(part.port).opened() for _ in range(50)]
+    with ExitStack() as stack, server() as part, httpx.Client() as client, ThreadPoolExecutor(8) as pool:
+        viewers = [stack.enter_context(RawViewer(part.port)).opened() for _ in range(50)]
 
         def write(number):
             body = {"userId": f"player-{number}", "increment": 1}
