@@ -137,7 +137,7 @@ def bench_path(_: argparse.Namespace) -> int:
 
 
 def _manage(*arguments: str) -> int:
-    return _call("manage.py", *arguments, "--skip-checks")
+    return _call("manage.py", *arguments)
 
 
 def _call(*arguments: str) -> int:

@@ -28,6 +28,13 @@ Sink = Callable[[str], None] | None
 ATTEMPTS = 4
 # The settings that DynamoDB Local repeats at its start, and an advice for servers, not laptops.
 _DYNAMODB_NOISE = re.compile(r"Initializing DynamoDB Local|\w+:\t|\s*$")
+# The emulator wants a signature and never checks it.
+_LIST_TABLES = {
+    "Content-Type": "application/x-amz-json-1.0",
+    "X-Amz-Target": "DynamoDB_20120810.ListTables",
+    "Authorization": "AWS4-HMAC-SHA256 Credential=local/20200101/us-east-1/dynamodb/aws4_request,"
+    " SignedHeaders=host, Signature=0",
+}
 _VALKEY_NOISE = re.compile(r".*Memory overcommit must be enabled|.*scheduling shutdown|.*bye bye")
 
 
@@ -92,11 +99,12 @@ def valkey_part(data_dir: Path | None, port: int, *, sink: Sink = None) -> Part:
 
 
 def dynamodb_answers(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether an HTTP server answers; DynamoDB refuses an unsigned GET with 400."""
-    connection = http.client.HTTPConnection(host, port, timeout=5)
+    """Whether ListTables succeeds. The first call opens the database and loads most of the program,
+    which can take longer than clients in a hurry wait."""
+    connection = http.client.HTTPConnection(host, port, timeout=10)
     try:
-        connection.request("GET", "/")
-        return connection.getresponse().status > 0
+        connection.request("POST", "/", "{}", _LIST_TABLES)
+        return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False
     finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,8 @@ os.environ.update(
     DATA_DIR=DATA.name,
     DYNAMODB_ENDPOINT_URL=f"http://127.0.0.1:{DYNAMODB_PORT}",
     REDIS_URL=f"redis://127.0.0.1:{VALKEY_PORT}/0",
+    # What every process of the suite logs; read by the last test (scoreboard_site/tests/test_logs.py).
+    LOG_FILE=str(Path(DATA.name, "suite.log")),
 )
 
 _running: dict[str, Part] = {}
@@ -41,3 +44,8 @@ def running_stores() -> Iterator[None]:
 def part(name: str) -> Part:
     """The running store, to be frozen or killed by a test."""
     return _running[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What looks at the logs of the whole suite comes last."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)

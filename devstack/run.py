@@ -63,7 +63,7 @@ def _start(supervisor: Supervisor, folder: Path, port: int, demo: bool) -> None:
     )
     supervisor.start(web)
     _wait(web)
-    filler = ["manage.py", "rebuild_ranking", "--full", "--watch", "--skip-checks"]
+    filler = ["manage.py", "rebuild_ranking", "--full", "--watch"]
     supervisor.start(_python_part("ranking", *filler, env=env), stop_after=web)
     if demo:
         supervisor.start(_python_part("demo", "-m", "devstack.demo", env=env))
@@ -127,7 +127,7 @@ def _python_part(name: str, *arguments: str, env: dict[str, str], port: int = 0)
 
 def _manage(env: dict[str, str], command: str) -> None:
     code, output = process.run(
-        [sys.executable, "manage.py", command, "--skip-checks"], env=env, cwd=ROOT, echo=log_of("tables")
+        [sys.executable, "manage.py", command], env=env, cwd=ROOT, echo=log_of("tables")
     )
     if code != 0:
         raise StackError(f"manage.py {command} failed: {(output.splitlines() or ['no output'])[-1]}")

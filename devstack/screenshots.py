@@ -1,4 +1,6 @@
-"""Pictures of the page for the README, taken from a running demo: python -m devstack.screenshots [--port 8000].
+"""Pictures of the page for the README, taken from a running demo.
+
+    python -m devstack.screenshots [--port 8000]
 
 Waits until the board is full and things move, then writes docs/board-*.png.
 """

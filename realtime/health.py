@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from realtime.background import Background, background
+from scoreboard_site.middleware import SECURITY_HEADERS
 
 
 class WithHealth:
@@ -34,6 +35,7 @@ class WithHealth:
 async def _answer(send: Any, status: int, body: bytes) -> None:
     length = str(len(body)).encode()
     headers = [(b"content-type", b"text/plain"), (b"content-length", length), (b"cache-control", b"no-store")]
+    headers += [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
     if status == 503:
         headers.append((b"retry-after", b"1"))
     await send({"type": "http.response.start", "status": status, "headers": headers})

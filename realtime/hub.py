@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import json
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -57,9 +58,13 @@ class Viewer(Protocol):
 
 
 class Hub:
-    """Holds the viewers of one process. All methods run on its event loop."""
+    """Holds the viewers of one process. All methods run on its event loop.
 
-    def __init__(self) -> None:
+    `source` reads the board, in a thread, given the revision that viewers have seen.
+    """
+
+    def __init__(self, source: Callable[[int], Board] | None = None) -> None:
+        self.source = source or _read_board
         self._viewers: set[Viewer] = set()
         # Those that came while no fresh board was at hand.
         self._newcomers: set[Viewer] = set()
@@ -124,7 +129,7 @@ class Hub:
         loop = asyncio.get_running_loop()
         seen = -1 if self._board is None else self._board.revision
         try:
-            board = await loop.run_in_executor(self._pool, _read_board, seen)
+            board = await loop.run_in_executor(self._pool, self.source, seen)
         except ScoreboardError as error:
             logger.warning("no board: %s", error)
             return None

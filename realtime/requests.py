@@ -18,6 +18,7 @@ from realtime.events import SOCKET_PATH
 from realtime.hub import hub
 from realtime.registry import Registry
 from realtime.websocket import BoardSocket
+from scores import audit
 from scores.addresses import client_address
 from scores.errors import TooLarge, Unavailable
 
@@ -98,8 +99,10 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
         if self.channel.body_refused:
             return None
         self.channel.waiting_since = None
-        if self.path == SOCKET_PATH.encode() and (self._header("upgrade") or "").lower() == "websocket":
-            return self._open_socket()
+        if (self._header("upgrade") or "").lower() == "websocket":
+            if self.path == SOCKET_PATH.encode():
+                return self._open_socket()
+            self.channel.factory.channels.discard(self.channel)  # daphne takes its connection over
         return super().process()
 
     def _open_socket(self) -> None:
@@ -113,10 +116,12 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
             self.setHeader(b"sec-websocket-version", b"13")
             self._answer(refusals.refusal(400, "invalid", "Only WebSocket version 13 is spoken here."))
         elif not origin_allowed(self._header("origin")):
+            audit.refused("origin", status=403, path=SOCKET_PATH, address=address)
             self._answer(refusals.refusal(403, "forbidden", "Pages of this origin may not open the socket."))
         elif registry.full or background.draining:
             self._answer(refusals.refusal(503, "full", "No more sockets can be opened here.", retry_after=2))
         elif registry.full_for(address):
+            audit.refused("too_many_sockets", status=429, path=SOCKET_PATH, address=address)
             detail = "Too many sockets are open from this address."
             self._answer(refusals.refusal(429, "too_many_sockets", detail, retry_after=10))
         else:

@@ -186,19 +186,52 @@ SCOREBOARD_CLIENT_BURST: int = env.int("SCOREBOARD_CLIENT_BURST", 4000)
 #: header is not believed. Behind CloudFront and a load balancer: 2.
 SCOREBOARD_TRUSTED_PROXIES: int = env.int("SCOREBOARD_TRUSTED_PROXIES", 0)
 
+# --- Headers and cookies: the headers are sent by scoreboard_site/middleware.py -----------------------
+
+#: Seconds for which a browser must come back over HTTPS only; 0: not said. A year in production.
+SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", 0 if DEBUG else 31_536_000)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+SILENCED_SYSTEM_CHECKS = [
+    "security.W001",  # SecurityMiddleware: our guard sends its headers, on answers outside Django as well
+    "security.W002",  # X-Frame-Options: likewise
+    "security.W003",  # CSRF protection: nothing here is authenticated by a cookie
+]
+
 # --- Logs: to stderr, never with request bodies (botocore and pynamodb print those when asked to debug)
 
 LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO")
+#: `json`: an object per line, for machines; `line`: for people.
+LOG_FORMAT: str = env.str("LOG_FORMAT", "line" if DEBUG else "json")
+#: A file that gets the log as well, for a machine where nobody collects stderr.
+LOG_FILE: str = env.str("LOG_FILE", "")
+_handlers: dict[str, Any] = {"stderr": {"class": "logging.StreamHandler"}}
+if LOG_FILE:
+    _handlers["file"] = {"class": "logging.FileHandler", "filename": LOG_FILE, "delay": True}
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "filters": {"redact": {"()": "scoreboard_site.logs.Redact"}},
+    "formatters": {
+        "line": {
+            "()": "scoreboard_site.logs.LineFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+        },
+        "json": {"()": "scoreboard_site.logs.JSONFormatter"},
+    },
+    "handlers": {
+        name: handler | {"filters": ["redact"], "formatter": LOG_FORMAT}
+        for name, handler in _handlers.items()
+    },
+    "root": {"handlers": list(_handlers), "level": "WARNING"},
     "loggers": {
         "scores": {"level": LOG_LEVEL},
         "realtime": {"level": LOG_LEVEL},
-        "django": {"level": "WARNING"},
+        # Django's own loggers are configured before this with a handler of their own.
+        "django": {"level": "WARNING", "handlers": [], "propagate": True},
+        # A line for every 4xx and 503: those worth a line are in scores.security, with more in it.
+        "django.request": {"level": "CRITICAL"},
         "daphne": {"level": "WARNING"},
         "pynamodb": {"level": "WARNING"},
         "botocore": {"level": "WARNING"},

@@ -25,6 +25,14 @@ class CognitoAuthentication(JSONWebTokenAuthentication):  # type: ignore[misc]
         except KeysUnavailable as error:
             raise Unavailable("Tokens cannot be checked right now.") from error
 
+    def get_jwt_token(self, request: Request) -> bytes | None:
+        """The bearer token, or None. Raises AuthenticationFailed when it is more, or less, than one."""
+        try:
+            token: bytes | None = super().get_jwt_token(request)
+        except UnicodeDecodeError:  # the scheme is no text
+            return None
+        return token
+
     def authenticate_header(self, request: Request) -> str:
         """The challenge of RFC 6750, section 3: an error code only if a token was there."""
         refused = getattr(request._request, "token_refused", False)

@@ -9,36 +9,21 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
-import logging
-import threading
-import time
-import urllib.request
-from collections.abc import Callable
 from typing import Any
 
 import jwt
 from django.conf import settings
 from django_cognito_jwt.validator import TokenError, TokenValidator
 
-logger = logging.getLogger(__name__)
+from scores.keyset import FETCH_TIMEOUT_S, REFETCH_S, KeySet, KeysUnavailable
+from scores.scoring import ID_PATTERN
 
 #: A caller with this scope (client credentials: the site's own server) may write for any player.
 WRITE_SCOPE = "scoreboard/score.write"
-#: The key set is fetched at most once in this time (s), whatever tokens come in.
-REFETCH_S = 30.0
-#: Known keys are looked at again after this time (s).
-REFRESH_S = 3600.0
-FETCH_TIMEOUT_S = 2.0
 _MAX_TOKEN_CHARS = 8192
 _LATEST = 2**40  # s; no token lives for thousands of years
-_MAX_KEYSET_BYTES = 65_536
 
-__all__ = ["Identity", "KeysUnavailable", "TokenError", "get_verifier"]
-
-
-class KeysUnavailable(Exception):
-    """No key of the pool is known yet, and its key set cannot be fetched: nobody can be identified."""
+__all__ = ["REFETCH_S", "Identity", "KeySet", "KeysUnavailable", "TokenError", "get_verifier"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,42 +45,6 @@ class Identity:
         return self.subject == user_id or self.is_server
 
 
-class KeySet:
-    """The pool's public keys, kept in the process; old ones stay when the key endpoint fails."""
-
-    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._url = url
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._keys: dict[str, Any] = {}
-        self._tried_at = float("-inf")
-
-    def find(self, kid: str) -> Any | None:
-        """The key `kid`, or None. Raises KeysUnavailable when no key at all is known."""
-        age = self._clock() - self._tried_at
-        if (kid not in self._keys and age >= REFETCH_S) or age >= REFRESH_S:
-            self._refetch(self._tried_at)
-        if not self._keys:
-            raise KeysUnavailable
-        return self._keys.get(kid)
-
-    def _refetch(self, seen: float) -> None:
-        with self._lock:
-            if self._tried_at != seen:  # another thread has just done it
-                return
-            self._tried_at = self._clock()
-            try:
-                with urllib.request.urlopen(self._url, timeout=FETCH_TIMEOUT_S) as response:
-                    keys = json.loads(response.read(_MAX_KEYSET_BYTES))["keys"]
-                self._keys = {
-                    key["kid"]: jwt.PyJWK(key, algorithm="RS256").key
-                    for key in keys
-                    if key.get("kty") == "RSA"
-                }
-            except Exception as error:  # whatever an endpoint may send: the old keys stay
-                logger.warning("the key set could not be fetched: %s", type(error).__name__)
-
-
 class CognitoVerifier(TokenValidator):  # type: ignore[misc]
     """Turns an access token into an Identity."""
 
@@ -106,27 +55,18 @@ class CognitoVerifier(TokenValidator):  # type: ignore[misc]
         self._client_ids = client_ids
         self._leeway_s = leeway_s
 
-    def _get_public_key(self, token: str) -> Any | None:
-        try:
-            header = jwt.get_unverified_header(token)
-        except jwt.InvalidTokenError as error:
-            raise TokenError("not a token") from error
-        if header.get("alg") != "RS256" or "crit" in header:
-            raise TokenError("not an RS256 token")
-        kid = header.get("kid")
-        if not isinstance(kid, str):
-            raise TokenError("no key id")
-        return self._keys.find(kid)
+    def validate(self, token: str | bytes, wait_s: float = FETCH_TIMEOUT_S) -> Identity:
+        """Who shows this access token; an unknown key may be waited for (s).
 
-    def validate(self, token: str | bytes) -> Identity:
-        """Raises TokenError when the token is not a valid access token, KeysUnavailable without keys."""
+        Raises TokenError when it is not a valid one, KeysUnavailable without keys.
+        """
         try:
             text = token.decode("ascii") if isinstance(token, bytes) else token
         except UnicodeDecodeError as error:
             raise TokenError("not a token") from error
         if len(text) > _MAX_TOKEN_CHARS:
             raise TokenError("too long")
-        key = self._get_public_key(text)
+        key = self._keys.find(_key_id(text), wait_s)
         if key is None:
             raise TokenError("unknown key")
         try:
@@ -139,16 +79,36 @@ class CognitoVerifier(TokenValidator):  # type: ignore[misc]
                 options={"require": ["exp", "iat", "iss", "sub"], "verify_aud": False},
             )
         except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as error:
-            raise TokenError(str(error)) from error
+            raise TokenError(type(error).__name__) from error
+        return self._identity(claims)
+
+    def _identity(self, claims: dict[str, Any]) -> Identity:
+        subject, client_id, scope = claims["sub"], claims.get("client_id"), claims.get("scope", "")
         if claims.get("token_use") != "access":
             raise TokenError("not an access token")
-        client_id, scope = claims.get("client_id"), claims.get("scope", "")
         if not isinstance(client_id, str) or client_id not in self._client_ids:
             raise TokenError("issued to another client")
-        expires_at = int(claims["exp"])
-        if not isinstance(scope, str) or expires_at > _LATEST:
-            raise TokenError("odd claims")
-        return Identity(claims["sub"], client_id, frozenset(scope.split()), expires_at)
+        if not ID_PATTERN.fullmatch(subject) or not isinstance(scope, str):
+            raise TokenError("odd subject or scope")
+        if any(type(claims.get(name, 0)) is not int for name in ("exp", "iat", "nbf")):
+            raise TokenError("odd times")
+        if claims["exp"] > _LATEST:
+            raise TokenError("endless")
+        return Identity(subject, client_id, frozenset(scope.split()), claims["exp"])
+
+
+def _key_id(token: str) -> str:
+    """The id of the key that signed; the one thing that is read before the signature is checked."""
+    try:
+        header = jwt.get_unverified_header(token)
+    except (jwt.InvalidTokenError, ValueError, RecursionError) as error:
+        raise TokenError("not a token") from error
+    if header.get("alg") != "RS256" or "crit" in header:
+        raise TokenError("not an RS256 token")
+    kid = header.get("kid")
+    if not isinstance(kid, str):
+        raise TokenError("no key id")
+    return kid
 
 
 @functools.cache

@@ -31,12 +31,16 @@ class StrictJSONParser(BaseParser):
         if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             raise TooLarge
         try:
-            return json.loads(
-                body.decode("utf-8"),
+            text = body.decode("utf-8")
+            value = json.loads(
+                text,
                 object_pairs_hook=_object,
                 parse_float=_no_float,
                 parse_constant=_no_float,
             )
+            if "\\u" in text:  # half of a surrogate pair is no text, and cannot be answered either
+                json.dumps(value, ensure_ascii=False).encode("utf-8")
+            return value
         except (ValueError, RecursionError) as error:
             raise Invalid("The body is not valid JSON.") from error
 

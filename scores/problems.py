@@ -6,12 +6,15 @@ import json
 import logging
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from scores import audit
+from scores.addresses import client_address
 from scores.errors import Invalid, ScoreboardError, TooLarge, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -30,6 +33,8 @@ _TITLES = {
     429: "Too many requests",
     503: "Service unavailable",
 }
+#: Answers that are worth a security event: nobody known, not allowed, a key reused, too much.
+_SECURITY = {401, 403, 422, 429}
 _CODES = {401: "unauthorized", 404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
 
 
@@ -58,7 +63,32 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
     status, body, headers = _of_exception(exc)
     if challenge := getattr(exc, "auth_header", None):  # set by DRF on a 401
         extra["WWW-Authenticate"] = challenge
+    if status in _SECURITY:
+        _record(exc, body["code"], status, context)
     return Response(body, status, headers=headers | extra, content_type=CONTENT_TYPE)
+
+
+def _record(exc: Exception, code: str, status: int, context: dict[str, Any]) -> None:
+    request = context["request"]
+    caller = getattr(request, "_user", None)
+    audit.refused(
+        code,
+        status=status,
+        method=request.method,
+        path=request.path[:200],
+        address=address_of(request),
+        subject=getattr(caller, "subject", None),
+        clientId=getattr(caller, "client_id", None),
+        userId=getattr(context.get("view"), "user_id", None),
+        reason=str(exc.__cause__)[:100] if exc.__cause__ else None,
+    )
+
+
+def address_of(request: HttpRequest) -> str:
+    """The address that a request is counted for (scores/addresses.py)."""
+    meta = request.META
+    forwarded = meta.get("HTTP_X_FORWARDED_FOR", "")
+    return client_address(meta.get("REMOTE_ADDR") or "", forwarded, settings.SCOREBOARD_TRUSTED_PROXIES)
 
 
 def _of_exception(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:

@@ -14,10 +14,10 @@ from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from scores import limits, services, tickets
-from scores.addresses import client_address
+from scores import limits, moderation, services, tickets
 from scores.errors import Invalid
 from scores.identity import Identity
+from scores.problems import address_of
 from scores.scoring import Board, key_of_header
 from scores.serializers import NameInput, UpdateInput
 
@@ -34,6 +34,7 @@ class ScoreViewSet(viewsets.ViewSet):
 
     http_method_names = ["get", "head", "post", "patch", "put"]
     idempotency_key: str | None = None
+    user_id: str | None = None
     demand = limits.NO_DEMAND
 
     def get_permissions(self) -> Any:
@@ -51,7 +52,8 @@ class ScoreViewSet(viewsets.ViewSet):
             raise Invalid("Idempotency-Key must be 1 to 128 characters of A-Z a-z 0-9 _ . : @ -")
         update = UpdateInput(data=request.data)
         update.is_valid(raise_exception=True)
-        user_id, ticket = update.validated_data["userId"], None
+        self.user_id = user_id = update.validated_data["userId"]
+        ticket = None
         if "ticket" in update.validated_data:
             ticket = tickets.verify(update.validated_data["ticket"], settings.SCOREBOARD_TICKET_KEYS)
             self.idempotency_key = ticket.jti
@@ -59,7 +61,7 @@ class ScoreViewSet(viewsets.ViewSet):
                 key = ticket.jti
         caller: Identity = request.user  # type: ignore[assignment]
         client_id = caller.client_id if caller.is_server else None
-        self.demand = limits.of_update(user_id, address=_address_of(request), client_id=client_id)
+        self.demand = limits.of_update(user_id, address=address_of(request), client_id=client_id)
         accepted = services.add_points(
             user_id=user_id,
             increment=update.validated_data["increment"],
@@ -98,10 +100,9 @@ class ScoreViewSet(viewsets.ViewSet):
         caller: Identity = request.user  # type: ignore[assignment]
         self.demand = limits.of_rename(caller.subject)
         limits.local_limiter.settle(self.demand)
-        name = services.rename(user_id=caller.subject, name=chosen.validated_data["name"])
-        return Response(
-            {"userId": caller.subject, "name": name}, headers={"Cache-Control": "private, no-store"}
-        )
+        name = moderation.rename(user_id=caller.subject, name=chosen.validated_data["name"])
+        headers = {"Cache-Control": "private, no-store"}
+        return Response({"userId": caller.subject, "name": name}, headers=headers)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if self.action in (None, "metadata"):  # before asking who is calling
@@ -131,12 +132,6 @@ def _key_of(request: HttpRequest) -> str | None:
     if key is None:
         return str(uuid.uuid4())
     return key_of_header(key)
-
-
-def _address_of(request: Request) -> str:
-    meta = request.META
-    forwarded = meta.get("HTTP_X_FORWARDED_FOR", "")
-    return client_address(meta.get("REMOTE_ADDR") or "", forwarded, settings.SCOREBOARD_TRUSTED_PROXIES)
 
 
 def _measure_body(request: HttpRequest) -> None:

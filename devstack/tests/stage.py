@@ -82,12 +82,13 @@ class Running:
         """The next line of output, not yet looked at, in which the pattern is found."""
         deadline = time.monotonic() + timeout
         while True:
-            try:
-                line = self._new.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                raise AssertionError(f"no line with {pattern!r} in:\n" + "\n".join(self.lines)) from None
-            if found := re.search(pattern, line):
-                return found
+            ended = not self._reader.is_alive()
+            with contextlib.suppress(queue.Empty):
+                if found := re.search(pattern, self._new.get(timeout=0.2)):
+                    return found
+                continue
+            if ended or time.monotonic() > deadline:
+                raise AssertionError(f"no line with {pattern!r} in:\n" + "\n".join(self.lines))
 
     def wait_ready(self, timeout: float = 60) -> float:
         """Seconds from the start to the line that shows the address."""

@@ -58,13 +58,13 @@ PAYLOADS = [
 
 def store_name(user_id: str, name: str) -> None:
     """Put a name into the table past all validation, as a careless import would."""
-    from scores import repository, services
+    from scores import moderation, repository
     from scores.scoring import Action
 
     def store() -> None:
         player = repository.read_player(user_id)
         assert player is not None
-        services.moderate(
+        moderation.moderate(
             user_id=user_id,
             action=Action.RENAME,
             actor="import",

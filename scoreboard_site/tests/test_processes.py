@@ -101,11 +101,6 @@ def _post_and_lose(part, token, key):
         pass
 
 
-@pytest.fixture
-def dynamodb_pid(running_stores):
-    return pytest_plugin.part("dynamodb").pid
-
-
 def test_cut_replies_of_dynamodb_double_nothing(stores, token):
     proxy = CuttingProxy(pytest_plugin.DYNAMODB_PORT)
     with server(DYNAMODB_ENDPOINT_URL=f"http://127.0.0.1:{proxy.port}") as part:
@@ -218,7 +213,12 @@ def test_the_root_path_of_a_client_is_not_believed(stores):
 
 
 @pytest.mark.parametrize(
-    "command", [("-m", "daphne", "scoreboard_site.asgi:application", "-p")], ids=["plain daphne"]
+    "command",
+    [
+        ("-m", "daphne", "scoreboard_site.asgi:application", "-p"),
+        ("-m", "uvicorn", "scoreboard_site.asgi:application", "--port"),
+    ],
+    ids=["plain daphne", "uvicorn"],
 )
 def test_other_asgi_servers_work_as_well(stores, token, command):
     with server(command) as part, socket_of(part) as viewer, socket_of(part) as other:
@@ -227,6 +227,9 @@ def test_other_asgi_servers_work_as_well(stores, token, command):
         board_until(other, bool)
         # One channel and one group for the whole process, not one channel for each socket.
         assert len(ranking._client().pubsub_channels()) == 2
+        # Chunked, so that only the application can see that it is too large.
+        response = httpx.post(f"{part.url}/score/update", content=iter([b" " * 5000]))
+        assert (response.status_code, response.json()["code"]) == (413, "too_large")
 
 
 def test_without_tables_a_process_is_alive_but_not_ready_and_says_why(running_stores):

@@ -11,7 +11,6 @@ from scores.scoring import ID_PATTERN
 
 
 class Command(BaseCommand):
-    requires_system_checks = ()
     help = "Print an access token of the local issuer (development only)."
 
     def add_arguments(self, parser: CommandParser) -> None:

