@@ -2,7 +2,7 @@
 
     python -m devstack.screenshots [--port 8000]
 
-Waits until the board is full and things move, then writes docs/board-*.png.
+Waits until the board is full and things move, then writes docs/scoreboard-*.png.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def take(browser: Browser, url: str, watch_ms: int) -> None:
         expect(pages[name].locator("tbody tr")).to_have_count(10, timeout=60_000)
     next(iter(pages.values())).wait_for_timeout(watch_ms)
     for name, page in pages.items():
-        path = folder / f"board-{name}.png"
+        path = folder / f"scoreboard-{name}.png"
         page.screenshot(path=path)
         say(f"docs: {path.name}, {path.stat().st_size // 1000} kB")
 
