@@ -18,8 +18,8 @@ from devstack.files import ROOT
 
 #: name → (width, height, colour scheme, address behind the origin)
 PICTURES = {
-    "light": (1080, 920, "light", ""),
-    "dark": (1080, 920, "dark", ""),
+    "light": (1080, 980, "light", ""),
+    "dark": (1080, 980, "dark", ""),
     "phone": (390, 844, "dark", ""),
     "wall": (1600, 900, "dark", "?view=wall"),
 }
