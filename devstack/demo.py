@@ -21,6 +21,14 @@ from devstack.errors import StackError
 from devstack.files import ROOT
 
 PLAYERS = [f"USER-{number}" for number in range(101, 161)]
+#: What players call themselves once they are on the board; the others stay anonymous.
+NAMES = [
+    "Mirembe Okello", "Sofía Ríos", "jonas_k", "雨宮 さくら", "Priya & the Tuesdays",
+    "نورا الخطيب", "Bo", "🦊 Fennec", "Ten Seconds Flat", "Zoë van Dijk", "Old Man River",
+    "K. Lindqvist", "tortoise", "Amélie", "Big Kettle", "Дмитрий", "Half a Bee", "Siobhán",
+    "3am club", "Nguyễn Ánh", "Quiet Storm", "Παύλος", "Juniper", "not a robot", "Ingrid",
+    "The Understudy", "Kofi A.", "Marzipan", "שירה",
+]  # fmt: skip
 STAR_SECONDS = 25.0
 MAX_INCREMENT = 100
 REPORT_SECONDS = 60.0
@@ -37,6 +45,7 @@ class Field:
     board: list[tuple[str, int]] = field(default_factory=list)
     star: str = ""
     star_until: float = 0.0
+    named: set[str] = field(default_factory=set)
 
     def opening(self) -> Iterator[Move]:
         """The first seconds, in which the board fills: (player, increment, pause after it in seconds)."""
@@ -57,6 +66,12 @@ class Field:
             yield self.star, self.dice.randint(8, 25), 0.15
         else:
             yield self._somebody(), self.dice.choice((1, 2, 5, 5, 10, 10, 20)), self.dice.expovariate(6)
+
+    def nameless(self) -> str | None:
+        """Somebody on the board who would like to be known by name."""
+        return next(
+            (player for player, _ in self.board if player in NAMES and player not in self.named), None
+        )
 
     def _somebody(self) -> str:
         weights = [1 / place for place in range(1, len(PLAYERS) + 1)]
@@ -82,7 +97,7 @@ class Client:
         key = str(uuid.uuid4())
         body = json.dumps({"userId": player, "increment": increment})
         for _ in range(8):
-            self._token = self._token or server_token()
+            self._token = self._token or token("demo", "--scope", "scoreboard/score.write")
             headers = {"Authorization": f"Bearer {self._token}", "Idempotency-Key": key}
             status, answer = self._call("POST", "/score/update", body, headers)
             if status == 200:
@@ -93,6 +108,11 @@ class Client:
             elif status not in (0, 429, 503):
                 raise StackError(f"an update of {player} was refused with {status}: {answer[:200].decode()}")
             time.sleep(0.5)
+
+    def rename(self, player: str) -> None:
+        """The player takes the name that is meant for it; when that fails, it stays anonymous."""
+        headers = {"Authorization": f"Bearer {token(player)}"}
+        self._call("PUT", "/score/me/name", json.dumps({"name": name_of(player)}), headers)
 
     def board(self) -> list[tuple[str, int]]:
         status, answer = self._call("GET", "/score/top10")
@@ -111,9 +131,13 @@ class Client:
             return 0, b""
 
 
-def server_token() -> str:
-    """A token of the local issuer with the scope of a site's own server."""
-    command = [sys.executable, "manage.py", "token", "--user", "demo", "--scope", "scoreboard/score.write"]
+def name_of(player: str) -> str | None:
+    return dict(zip(PLAYERS, NAMES, strict=False)).get(player)
+
+
+def token(user: str, *options: str) -> str:
+    """A token of the local issuer."""
+    command = [sys.executable, "manage.py", "token", "--user", user, *options]
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()[-1]
 
 
@@ -129,6 +153,9 @@ def play(client: Client, players: Field) -> None:
             leader, score = players.board[0] if players.board else ("nobody", 0)
             print(f"{client.accepted} updates accepted, {leader} leads with {score}", flush=True)
             report_at += REPORT_SECONDS
+        if nameless := players.nameless():
+            client.rename(nameless)
+            players.named.add(nameless)
         for player, increment, pause in players.moves(time.monotonic()):
             client.add(player, increment)
             time.sleep(pause)
