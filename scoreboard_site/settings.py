@@ -46,7 +46,7 @@ ASGI_APPLICATION = "scoreboard_site.asgi.application"
 USE_TZ = True
 TIME_ZONE = "UTC"
 
-INSTALLED_APPS = ["daphne", "django.contrib.staticfiles", "channels", "rest_framework", "scores", "realtime"]
+INSTALLED_APPS = ["django.contrib.staticfiles", "channels", "rest_framework", "scores", "realtime"]
 # Both are plain synchronous functions, so that Django changes threads once per request, not per layer.
 MIDDLEWARE = ["scoreboard_site.middleware.guard"]
 TEMPLATES = [
