@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -46,13 +47,23 @@ class Site:
         return self.client.request(method, path, json=body, headers=headers)
 
 
+@contextmanager
+def running_site(**environment: str) -> Iterator[Site]:
+    """A server process with these settings; one update may raise a score by far more than usual."""
+    environment = {"SCOREBOARD_MAX_INCREMENT": "1000000000"} | environment
+    with server(**environment) as part:  # type: ignore[arg-type]
+        site = Site(part)
+        try:
+            yield site
+        finally:
+            site.client.close()
+
+
 @pytest.fixture
 def site(stores: None) -> Iterator[Site]:
     """A running server on empty stores."""
-    with server(SCOREBOARD_MAX_INCREMENT="1000000000") as part:
-        site = Site(part)
+    with running_site() as site:
         yield site
-        site.client.close()
 
 
 @pytest.fixture(scope="module")

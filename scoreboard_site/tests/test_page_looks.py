@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from scoreboard_site.tests.conftest import Site, Visitor
+from scoreboard_site.tests.conftest import Site, Visitor, running_site
 from scoreboard_site.tests.pages import expect_truth, fill, rows
-from scoreboard_site.tests.processes import server
+from scoreboard_site.tests.webtools import axe_findings, lighthouse_scores
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +19,7 @@ def gallery(running_stores: None) -> Iterator[Site]:
     from scores.tests import stage
 
     stage.reset()
-    with server(SCOREBOARD_MAX_INCREMENT="1000000000") as part:
-        site = Site(part)
+    with running_site() as site:
         fill(site)
         for user, name in [
             ("USER-1", "Maximiliane-Theresia Hohenlohe-W"),
@@ -31,7 +30,6 @@ def gallery(running_stores: None) -> Iterator[Site]:
             assert site.rename(user, name).status_code == 200
         site.add("USER-1", 1_234_567)
         yield site
-        site.client.close()
 
 
 @pytest.mark.parametrize(
@@ -52,7 +50,7 @@ def test_it_fits_from_phone_to_wall(
     assert wide <= width
     if query:
         assert high <= height
-    boxes: list[Any] = [row.bounding_box() or {} for row in rows(page).all()]
+    boxes: list[Any] = [row.bounding_box() for row in rows(page).all()]
     assert all(box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
     second, first, third = boxes[1], boxes[0], boxes[2]
     left, right = (second, third) if direction == "ltr" else (third, second)
@@ -80,3 +78,26 @@ def test_it_is_a_table_to_who_cannot_see_it(gallery: Site, visitor: Visitor):
     expect(second.get_by_role("cell").first).to_have_text("2")
     expect(second.get_by_role("cell").last).to_have_text("110")
     assert page.locator("[aria-live], [role=status], [role=alert]:not([hidden])").count() == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("query", ["", "?view=wall"])
+def test_axe_finds_nothing(gallery: Site, visitor: Visitor, scheme: Any, query: str):
+    page = visitor.open(gallery.url + query, color_scheme=scheme)
+    assert axe_findings(page) == []
+    if query:
+        return
+    page.get_by_role("button", name="Join as a guest").click()
+    page.get_by_role("button", name="Score 10 points").click()
+    page.get_by_role("button", name="Choose a name").click()
+    page.get_by_label("Name on the board").fill("Admin")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("This name is reserved.")).to_be_visible()
+    assert axe_findings(page) == []
+    visitor.complaints.clear()
+
+
+def test_lighthouse_is_content(gallery: Site):
+    scores = lighthouse_scores(gallery.url)
+    assert set(scores) == {"performance", "accessibility", "best-practices"}
+    assert min(scores.values()) >= 0.95, scores

@@ -9,23 +9,21 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from playwright._impl._driver import compute_driver_executable
 
 from devstack.files import ROOT
 from realtime import events
+from scoreboard_site.tests.webtools import NODE
 from scores import presentation
 from scores.pages import MODULES
 
 HERE = Path(__file__).parent
 STATIC = ROOT / "static" / "scoreboard"
-NODE = str(compute_driver_executable()[0])
 BUDGET_BYTES = 30_000
 
 IDS = ["USER-111", "a", "x" * 12, "x" * 13, "3f1c9a52-7a1e-4c8e-9f63-1a2b3c4d5e6f", "Z_.:@-9" * 18]
 
 
 def node(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Node.js, as Playwright brings it along."""
     return subprocess.run([NODE, *arguments], capture_output=True, text=True, timeout=60, cwd=ROOT)
 
 
