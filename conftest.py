@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from devstack import pytest_plugin
+
 
 @pytest.fixture
 def stores(running_stores: None) -> None:
@@ -11,3 +13,9 @@ def stores(running_stores: None) -> None:
     from scores.tests import stage  # needs Django
 
     stage.reset()
+
+
+@pytest.fixture
+def dynamodb_pid(running_stores: None) -> int:
+    """The store's process, to be frozen."""
+    return pytest_plugin.part("dynamodb").pid

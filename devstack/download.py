@@ -8,14 +8,13 @@ import hashlib
 import os
 import shutil
 import tarfile
-import tempfile
 import threading
 from pathlib import Path
 
 from devstack import process
 from devstack.console import say
 from devstack.errors import StackError
-from devstack.files import MEGABYTE, cache_folder, locked, need_space
+from devstack.files import MEGABYTE, cache_folder, made_once
 from devstack.tools import find_npm
 
 PACKAGE = "amplify-dynamodb-simulator"
@@ -28,28 +27,16 @@ SYSTEM_CERTIFICATES = {"NODE_USE_SYSTEM_CA": "1"}
 
 
 def dynamodb_folder() -> Path:
-    """The folder with DynamoDBLocal.jar, downloaded and unpacked if need be.
+    """The folder with DynamoDBLocal.jar, downloaded and unpacked if need be."""
+    return made_once(cache_folder() / f"dynamodb-local-{VERSION}", _fill)
 
-    The folder appears under its final name only when it is complete, so an interrupted download
-    leaves nothing that a later run would trust; two runs at once take turns.
-    """
-    cache = cache_folder()
-    folder = cache / f"dynamodb-local-{VERSION}"
-    if (folder / JAR).exists():
-        return folder
-    with locked(cache / "dynamodb-local.lock"):
-        if not (folder / JAR).exists():
-            need_space(cache, 400)
-            for rest in cache.glob("fetching-*"):
-                shutil.rmtree(rest, ignore_errors=True)
-            with tempfile.TemporaryDirectory(prefix="fetching-", dir=cache) as temporary:
-                archive = _fetch(Path(temporary))
-                check_integrity(archive)
-                _unpack(archive, Path(temporary, "unpacked"))
-                shutil.rmtree(folder, ignore_errors=True)
-                Path(temporary, "unpacked").rename(folder)
-            say(f"dynamodb: unpacked in {folder}")
-    return folder
+
+def _fill(work: Path) -> Path:
+    archive = _fetch(work)
+    check_integrity(archive)
+    _unpack(archive, work / "unpacked")
+    say("dynamodb: unpacked")
+    return work / "unpacked"
 
 
 def check_integrity(archive: Path) -> None:

@@ -5,7 +5,8 @@ import fcntl
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from devstack.errors import StackError
@@ -13,6 +14,8 @@ from devstack.errors import StackError
 ROOT = Path(__file__).resolve().parent.parent
 
 MEGABYTE = 1_000_000
+# What the largest download needs while it is unpacked.
+DOWNLOAD_MEGABYTES = 400
 
 
 def cache_folder() -> Path:
@@ -69,3 +72,22 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def made_once(folder: Path, fill: Callable[[Path], Path]) -> Path:
+    """The folder, made by `fill` if it is not there yet.
+
+    `fill` gets an empty folder to work in and answers which of its folders to keep. The result appears
+    under its name only when it is complete: an interruption leaves nothing that a later run would
+    trust, and two runs at once take turns.
+    """
+    if folder.exists():
+        return folder
+    with locked(folder.with_name(f"{folder.name}.lock")):
+        if not folder.exists():
+            need_space(folder.parent, DOWNLOAD_MEGABYTES)
+            for rest in folder.parent.glob(f"{folder.name}.part-*"):
+                shutil.rmtree(rest, ignore_errors=True)
+            with tempfile.TemporaryDirectory(prefix=f"{folder.name}.part-", dir=folder.parent) as work:
+                fill(Path(work)).rename(folder)
+    return folder

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+# Not that of `.venv`, which may be replaced while we run.
+BASE_PYTHON: str = getattr(sys, "_base_executable", None) or sys.executable
 _GUARD = Path(__file__).with_name("guard.py")
 # The child waits here until the guard knows it; if we die first, `read` fails and nothing runs.
 _GATE = 'read -r go && exec "$@" </dev/null'
@@ -62,7 +64,7 @@ class Guard:
         if self._process and self._process.stdin:
             self._process.stdin.close()
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid())],
+            [BASE_PYTHON, "-I", "-S", str(_GUARD), str(os.getpid())],
             stdin=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,

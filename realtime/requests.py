@@ -99,8 +99,10 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
         if self.channel.body_refused:
             return None
         self.channel.waiting_since = None
-        if self.path == SOCKET_PATH.encode() and (self._header("upgrade") or "").lower() == "websocket":
-            return self._open_socket()
+        if (self._header("upgrade") or "").lower() == "websocket":
+            if self.path == SOCKET_PATH.encode():
+                return self._open_socket()
+            self.channel.factory.channels.discard(self.channel)  # daphne takes its connection over
         return super().process()
 
     def _open_socket(self) -> None:

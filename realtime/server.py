@@ -36,8 +36,6 @@ logger = logging.getLogger(__name__)
 SEND_BUFFER = 32 * 1024
 #: Files the process needs besides sockets.
 SPARE_FILES = 256
-#: A request must be complete this long (s) after its first byte, and be answered this long after that.
-REQUEST_S = 10.0
 SWEEP_S = 1.0
 
 
@@ -51,6 +49,8 @@ class Options:
     backlog: int = 4096
     #: Longer than a load balancer's own idle timeout, or it meets connections that have just been closed.
     keep_alive_s: float = 130.0
+    #: A request must be complete this long after its first byte, and is answered this long after that.
+    request_s: float = 10.0
     grace_s: float = 20.0
 
 
@@ -62,10 +62,10 @@ class ScoreboardServer(Server):  # type: ignore[misc]
             application,
             endpoints=[options.endpoint or f"tcp:{options.port}"],
             signal_handlers=False,
-            http_timeout=REQUEST_S,
+            http_timeout=options.request_s,
             ping_interval=PING_S,
             ping_timeout=PONG_S,
-            websocket_handshake_timeout=REQUEST_S,
+            websocket_handshake_timeout=options.request_s,
             websocket_max_message_size=frames.MAX_PAYLOAD,
             websocket_max_frame_size=frames.MAX_PAYLOAD,
             server_name="scoreboard",
@@ -127,7 +127,7 @@ class ScoreboardServer(Server):  # type: ignore[misc]
         """Drop connections whose request does not get complete."""
         while True:
             await asyncio.sleep(SWEEP_S)
-            deadline = self._loop.time() - REQUEST_S
+            deadline = self._loop.time() - self._options.request_s
             for channel in [c for c in self._factory.channels if (c.waiting_since or deadline) < deadline]:
                 channel.transport.abortConnection()
 

@@ -19,7 +19,7 @@ from itertools import islice
 from django.conf import settings
 from ulid import ULID
 
-from scores import merging, repository, scoring, services
+from scores import merging, moderation, repository, scoring, services
 from scores.errors import ScoreboardError, Unavailable
 from scores.models import TableState
 from scores.ranking import Ranking
@@ -116,7 +116,7 @@ def _end_bans() -> None:
         if player is None or player.state is not scoring.State.BANNED or player.is_banned(services.now_ms()):
             continue  # the index is behind
         try:
-            services.moderate(
+            moderation.moderate(
                 user_id=user_id,
                 action=Action.UNBAN,
                 actor="scoreboard",

@@ -77,7 +77,8 @@ class Player:
 
     @property
     def visible(self) -> bool:
-        return self.state is State.ACTIVE and self.version > 0
+        # Nobody gets on the board without points, by choosing a name for instance.
+        return self.state is State.ACTIVE and self.score > 0
 
     @property
     def member(self) -> str:

@@ -7,14 +7,12 @@ poke the hubs. Redis trouble never fails a write: it is logged and left to the r
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import random
 import threading
 import time
 
 from django.conf import settings
-from ulid import ULID
 
 from scores import repository, scoring
 from scores.errors import (
@@ -24,7 +22,6 @@ from scores.errors import (
     Invalid,
     KeyReused,
     OutcomeUnknown,
-    Refused,
     ScoreboardError,
     ScoreLimit,
     Throttled,
@@ -32,15 +29,13 @@ from scores.errors import (
     TicketInvalid,
     TicketRequired,
     Unavailable,
-    VersionMoved,
 )
 from scores.identity import Identity
 from scores.limits import NO_DEMAND, Demand, known_refusals, local_limiter
 from scores.merging import current_ranking, merge
 from scores.models import READ_TIMEOUT_S
-from scores.names import clean_name
 from scores.ranking import RankingUnavailable
-from scores.scoring import Action, Board, Entry, Player, Standing
+from scores.scoring import Board, Entry, Player, Standing
 from scores.tickets import Ticket
 
 logger = logging.getLogger(__name__)
@@ -142,7 +137,7 @@ def _add_points(
         now = now_ms()
         refusal = _refusal(known, increment, now)
         if refusal and not certain:
-            known, certain = _read_player(user_id), True
+            known, certain = read_player(user_id), True
             refusal = _refusal(known, increment, now)
         if refusal:
             entry = repository.read_entry(user_id, key)
@@ -171,18 +166,18 @@ def _add_points(
             known, certain, failure = moved.player, True, Conflict()
         except repository.Contended:
             failure = Conflict()
-            _pause(wait_s, deadline)
-            known, certain = _read_player(user_id), True
+            pause(wait_s, deadline)
+            known, certain = read_player(user_id), True
         except Throttled as throttled:
             failure = throttled
-            _pause(wait_s, deadline)
+            pause(wait_s, deadline)
         except repository.Undecided:
             undecided = True
             failure = OutcomeUnknown()
             # Another try is safe, the ledger entry admits one; it must leave time to read the entry.
             if time.monotonic() + 2 * READ_TIMEOUT_S > deadline:
                 break
-            _pause(wait_s, deadline)
+            pause(wait_s, deadline)
         else:
             merge([player])
             return Accepted(player.score, replayed=False)
@@ -214,10 +209,11 @@ def _guess(user_id: str, demand: Demand) -> tuple[Player, bool, int]:
             return player, False, floor
     except RankingUnavailable:
         local_limiter.settle(demand)
-    return _read_player(user_id), True, floor
+    return read_player(user_id), True, floor
 
 
-def _read_player(user_id: str) -> Player:
+def read_player(user_id: str) -> Player:
+    """The player as the table has it now; version 0: not there yet. Raises Unavailable or Throttled."""
     return repository.read_player(user_id) or Player(user_id)
 
 
@@ -225,7 +221,7 @@ def _answered_before(entry: Entry, digest: str, known: Player, undecided: bool) 
     if entry.request_hash != digest:
         raise KeyReused
     if known.version < entry.version:  # its merge may have been lost
-        merge([_read_player(entry.user_id)])
+        merge([read_player(entry.user_id)])
     # After an undecided try of this very request, it was most likely that one that counted.
     return Accepted(entry.new_score, replayed=not undecided)
 
@@ -240,126 +236,9 @@ def _look_up(user_id: str, key: str, digest: str, known: Player) -> Accepted:
     return _answered_before(entry, digest, known, undecided=True)
 
 
-def _pause(seconds: float, deadline: float) -> None:
+def pause(seconds: float, deadline: float) -> None:
+    """Sleep for about `seconds`, with jitter, but not past `deadline` (time.monotonic)."""
     time.sleep(max(0.0, min(random.uniform(seconds / 2, seconds), deadline - time.monotonic())))
-
-
-# --- Moderating -------------------------------------------------------------------------------------
-
-
-def moderate(
-    *,
-    user_id: str,
-    action: Action,
-    actor: str,
-    reason: str,
-    expected_version: int,
-    entry_id: str | None = None,
-    amount: int = 0,
-    name: str | None = None,
-    until: int | None = None,
-) -> Player:
-    """One moderation action, in one transaction with its ledger entry; the player after it.
-
-    `expected_version` is the version the moderator looked at. `entry_id` (`MOD#…`) makes a repeated
-    call the same action. `amount` is for adjust, `name` for rename, `until` (ms) for ban.
-
-    Raises VersionMoved (the player has changed), Refused (a rule forbids it), Throttled, Conflict,
-    Unavailable (nothing was changed), OutcomeUnknown.
-    """
-    now = now_ms()
-    entry_id = entry_id or f"MOD#{ULID()}"
-    known = _read_player(user_id)
-    done = repository.read_entry(user_id, entry_id)
-    if done is not None:
-        merge([known])
-        return known
-    if known.version != expected_version:
-        raise VersionMoved
-    try:
-        player = scoring.moderated(known, action, now, amount=amount, name=name, until=until)
-    except scoring.RuleError as error:
-        raise Refused(str(error)) from error
-    entry = Entry(
-        user_id=user_id,
-        entry_id=entry_id,
-        kind=action.value,
-        increment=player.score - known.score,
-        new_score=player.score,
-        version=player.version,
-        at=now,
-        previous_at=known.reached_at,
-        actor=actor,
-        reason=reason,
-        before=_summary(known),
-        after=_summary(player),
-    )
-    try:
-        repository.commit(entry, player, known, floor=_floor(), now=now)
-    except repository.EntryExists:
-        player = _read_player(user_id)
-    except repository.PlayerMoved as moved:
-        raise VersionMoved from moved
-    except repository.Contended as contended:
-        raise Conflict from contended
-    except repository.Undecided as undecided:
-        try:
-            done = repository.read_entry(user_id, entry_id)
-        except Unavailable:
-            done = None
-        if done is None:
-            raise OutcomeUnknown from undecided
-        player = _read_player(user_id)
-    merge([player])
-    return player
-
-
-def rename(*, user_id: str, name: str | None) -> str | None:
-    """A player chooses a display name, or none (None); the name that is shown from now on.
-
-    Raises BadName, Banned, Refused (an erased player); Throttled, Conflict or Unavailable (nothing was
-    changed), OutcomeUnknown (try again: the same name twice is the same as once).
-    """
-    name = None if name is None else clean_name(name)
-    deadline = time.monotonic() + DEADLINE_S
-    while True:
-        player = _read_player(user_id)
-        if player.is_banned(now_ms()):
-            raise Banned
-        if player.name == name:
-            return name
-        try:
-            moderate(
-                user_id=user_id,
-                action=Action.RENAME,
-                actor=user_id,
-                reason="",
-                expected_version=player.version,
-                name=name,
-            )
-            return name
-        except (VersionMoved, Conflict):  # the player scores at this moment
-            if time.monotonic() > deadline:
-                raise Conflict from None
-        _pause(0.05, deadline)
-
-
-def _summary(player: Player) -> str:
-    return json.dumps(
-        {
-            "score": player.score,
-            "name": player.name,
-            "state": player.state.value,
-            "bannedUntil": player.banned_until,
-        }
-    )
-
-
-def _floor() -> int:
-    try:
-        return current_ranking().guess("")[1]
-    except RankingUnavailable:
-        return 0
 
 
 # --- Reading ----------------------------------------------------------------------------------------
@@ -412,7 +291,7 @@ def get_standing(*, user_id: str) -> Standing:
 
     Raises Unavailable.
     """
-    player = _read_player(user_id)
+    player = read_player(user_id)
     rank = total = None
     try:
         merge([player] if player.version else [])

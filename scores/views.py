@@ -14,7 +14,7 @@ from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from scores import limits, services, tickets
+from scores import limits, moderation, services, tickets
 from scores.errors import Invalid
 from scores.identity import Identity
 from scores.openapi import describe_me, describe_rename, describe_top10, describe_update
@@ -105,7 +105,7 @@ class ScoreViewSet(viewsets.ViewSet):
         caller: Identity = request.user  # type: ignore[assignment]
         self.demand = limits.of_rename(caller.subject)
         limits.local_limiter.settle(self.demand)
-        name = services.rename(user_id=caller.subject, name=chosen.validated_data["name"])
+        name = moderation.rename(user_id=caller.subject, name=chosen.validated_data["name"])
         headers = {"Cache-Control": "private, no-store"}
         return Response({"userId": caller.subject, "name": name}, headers=headers)
 

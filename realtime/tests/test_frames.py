@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime import frames
@@ -17,6 +17,7 @@ any_frame = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(any_frame, max_size=5), st.lists(st.integers(0, 6000)))
 def test_frames_are_the_same_however_the_network_cuts_them(sent, cuts):
     stream = b"".join(client_frame(opcode, payload, final=final) for opcode, payload, final in sent)
@@ -30,6 +31,7 @@ def test_frames_are_the_same_however_the_network_cuts_them(sent, cuts):
     assert [f.payload for f in got if f.opcode >= 8] == [p for o, p, _ in sent if o >= 8]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=3000))
 def test_no_bytes_do_anything_but_be_read_or_refused(data):
     try:

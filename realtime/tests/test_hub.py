@@ -54,16 +54,12 @@ def in_thread(function, *args, **kwargs):
     return asyncio.to_thread(function, *args, **kwargs)
 
 
-async def join(a_hub, watcher):
-    a_hub.add(watcher)
-    await watcher.until(lambda w: True)
-
-
 async def test_a_new_viewer_gets_the_board_and_then_every_change(running):
     await in_thread(stage.add, "ann", 10)
     await in_thread(maintenance.reconcile_ranking)
     watcher = Watcher()
-    await join(running, watcher)
+    running.add(watcher)
+    await watcher.until(lambda w: w.boards)
     assert watcher.boards[0]["type"] == "board"
     assert watcher.boards[0]["top10"] == [{"rank": 1, "userId": "ann", "name": None, "score": 10}]
     await in_thread(stage.add, "ann", 5)
@@ -75,7 +71,8 @@ async def test_a_new_viewer_gets_the_board_and_then_every_change(running):
 async def test_many_changes_are_few_boards_and_the_last_one_is_true(running):
     await in_thread(maintenance.reconcile_ranking)
     watcher = Watcher()
-    await join(running, watcher)
+    running.add(watcher)
+    await watcher.until(lambda w: w.boards)
     for _ in range(40):
         await in_thread(stage.add, "ann", 1)
     await watcher.until(lambda w: w.scores == [40])
@@ -85,7 +82,8 @@ async def test_many_changes_are_few_boards_and_the_last_one_is_true(running):
 async def test_a_lost_poke_is_healed_by_the_poll(running, monkeypatch):
     await in_thread(maintenance.reconcile_ranking)
     watcher = Watcher()
-    await join(running, watcher)
+    running.add(watcher)
+    await watcher.until(lambda w: w.boards)
     monkeypatch.setattr(broadcaster, "board_changed", lambda revision: None)
     await in_thread(stage.add, "ann", 10)
     await watcher.until(lambda w: w.scores == [10], 1.5)
@@ -95,7 +93,8 @@ async def test_the_subscription_outlives_six_idle_seconds(running):
     # The core layer dies of redis-py's default timeout after five (channels_redis#422).
     await in_thread(maintenance.reconcile_ranking)
     watcher = Watcher()
-    await join(running, watcher)
+    running.add(watcher)
+    await watcher.until(lambda w: w.boards)
     await asyncio.sleep(6.5)
     await in_thread(stage.add, "ann", 10)
     await watcher.until(lambda w: w.scores == [10], 0.9)
@@ -104,7 +103,8 @@ async def test_the_subscription_outlives_six_idle_seconds(running):
 async def test_without_a_ready_ranking_the_board_comes_from_the_index(running):
     watcher = Watcher()
     await in_thread(stage.add, "ann", 10)
-    await join(running, watcher)
+    running.add(watcher)
+    await watcher.until(lambda w: w.boards)
     await watcher.until(lambda w: w.scores == [10])
     await in_thread(stage.add, "bob", 20)
     await watcher.until(lambda w: w.scores == [20, 10], 3)
@@ -119,7 +119,8 @@ async def test_a_redis_that_is_behind_is_asked_for_a_higher_revision(running):
     await in_thread(stage.add, "ann", 10)
     await in_thread(maintenance.reconcile_ranking)
     watcher = Watcher()
-    await join(running, watcher)
+    running.add(watcher)
+    await watcher.until(lambda w: w.boards)
     seen = watcher.boards[-1]["revision"]
     await in_thread(ranking._client().set, merging.current_ranking()._key("revision"), "5")
     await in_thread(stage.add, "ann", 10)
@@ -133,7 +134,8 @@ async def test_signs_of_life_carry_the_revision(monkeypatch):
     await in_thread(maintenance.reconcile_ranking)
     started, watcher = Hub(), Watcher()
     started.start()
-    await join(started, watcher)
+    started.add(watcher)
+    await watcher.until(lambda w: w.boards)
     await asyncio.sleep(0.5)
     await started.stop()
     assert watcher.pings[0]["type"] == "alive"

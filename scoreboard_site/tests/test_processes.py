@@ -101,11 +101,6 @@ def _post_and_lose(part, token, key):
         pass
 
 
-@pytest.fixture
-def dynamodb_pid(running_stores):
-    return pytest_plugin.part("dynamodb").pid
-
-
 def test_cut_replies_of_dynamodb_double_nothing(stores, token):
     proxy = CuttingProxy(pytest_plugin.DYNAMODB_PORT)
     with server(DYNAMODB_ENDPOINT_URL=f"http://127.0.0.1:{proxy.port}") as part:

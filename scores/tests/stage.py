@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scores import limits, maintenance, merging, models, ranking, repository, services
+from scores import dynamodb, limits, maintenance, merging, models, ranking, repository, services
 from scores.identity import WRITE_SCOPE, Identity
 from scores.scoring import Board, Player, Row, rows_of
 
@@ -13,8 +13,8 @@ SERVER = Identity("server", "local", frozenset({WRITE_SCOPE}), 2**40)
 def reset() -> None:
     """Empty tables of a new generation, an empty Redis, and no memory of earlier tests."""
     for model in (models.UserScore, models.LedgerEntry):
-        if repository._patiently(model.exists):
-            repository._patiently(model.delete_table)
+        if dynamodb.patiently(model.exists):
+            dynamodb.patiently(model.delete_table)
     repository.create_tables()
     ranking._client().flushall()
     forget()

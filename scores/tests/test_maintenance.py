@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from scores import maintenance, merging, models, ranking, repository, services
+from scores import dynamodb, maintenance, merging, models, moderation, ranking, repository, services
 from scores.scoring import BOARD_ID, Action, Player, State
 from scores.tests import stage
 from scores.tests.test_services import add, moderate
@@ -46,7 +46,7 @@ def test_a_lost_merge_of_a_moderation_is_repaired_in_one_round(action, monkeypat
     for number in range(12):
         add(f"u{number:02}", 10 + number, "k")
     with monkeypatch.context() as lost:
-        lost.setattr(services, "merge", lambda players: None)
+        lost.setattr(moderation, "merge", lambda players: None)
         moderate("u11", action, amount=-20)
     assert stage.board().rows[0].user_id == "u11"
     assert reconcile() == 1
@@ -126,7 +126,7 @@ def test_three_hundred_bans_at_the_top_leave_the_true_board(monkeypatch):
     for number in range(300):
         with monkeypatch.context() as lost:
             if number % 3 == 0:
-                lost.setattr(services, "merge", lambda players: None)
+                lost.setattr(moderation, "merge", lambda players: None)
             moderate(f"p{number:04}", Action.BAN)
         if number == 150:
             ranking._client().flushall()
@@ -192,5 +192,5 @@ def test_the_ledger_forgets_updates_after_its_days_and_moderation_never():
     entries = {e.kind: e for e in repository.read_ledger("ann")}
     assert entries["update"].expires_at == entries["update"].at // 1000 + 30 * 86_400
     assert entries["hide"].expires_at is None
-    status = repository._connection().client.describe_time_to_live(TableName="ScoreLedger")
+    status = dynamodb.connection().client.describe_time_to_live(TableName="ScoreLedger")
     assert status["TimeToLiveDescription"]["AttributeName"] == "expiresAt"

@@ -9,7 +9,7 @@ IDS = st.from_regex(r"[A-Za-z0-9_.:@-]{1,8}", fullmatch=True)
 PLAYERS = st.builds(
     Player,
     user_id=IDS,
-    score=st.integers(0, 3) | st.integers(0, scoring.MAX_SCORE),
+    score=st.integers(1, 3) | st.integers(1, scoring.MAX_SCORE),
     version=st.integers(1, 5),
     reached_at=st.integers(0, 3) | st.integers(0, scoring.MAX_MS),
 )
@@ -33,6 +33,10 @@ def test_the_board_has_ten_rows():
     rows = scoring.rows_of(Player(f"u{i}", i, 1, 1) for i in range(12))
     assert [row.rank for row in rows] == list(range(1, 11))
     assert [row.score for row in rows] == list(range(11, 1, -1))
+
+
+def test_nobody_is_on_the_board_without_points():
+    assert scoring.rows_of([Player("a", 0, 1, 1, name="Buy this")]) == ()
 
 
 def test_hidden_and_held_players_go_on_counting():

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from scores import maintenance, merging, ranking, repository, scoring, services
+from scores import maintenance, merging, moderation, ranking, repository, scoring, services
 from scores.errors import Banned, Forbidden, Invalid, KeyReused, Refused, ScoreLimit, VersionMoved
 from scores.ranking import RankingUnavailable
 from scores.scoring import Action, Player, State
@@ -23,7 +23,7 @@ def add(user_id, increment, key, caller=stage.SERVER):
 def moderate(user_id, action, **options):
     known = repository.read_player(user_id) or Player(user_id)
     options.setdefault("expected_version", known.version)
-    return services.moderate(user_id=user_id, action=action, actor="mod", reason="because", **options)
+    return moderation.moderate(user_id=user_id, action=action, actor="mod", reason="because", **options)
 
 
 def test_an_update_counts_once_for_each_key():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from scores import maintenance, merging, ranking, repository, scoring, services
+from scores import maintenance, merging, moderation, ranking, repository, scoring, services
 from scores.errors import ScoreboardError
 from scores.ranking import Ranking, RankingUnavailable
 from scores.scoring import Action, Board, Player, Row, State, in_order, rows_of
@@ -194,7 +194,7 @@ class Real:
         known = repository.read_player(user_id) or Player(user_id)
         with _Struck(fault):
             try:
-                services.moderate(
+                moderation.moderate(
                     user_id=user_id,
                     action=action,
                     actor="moderator",

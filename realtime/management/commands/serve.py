@@ -33,6 +33,13 @@ class Command(BaseCommand):
             "timeout (default: %(default)s)",
         )
         parser.add_argument(
+            "--request-timeout",
+            type=float,
+            default=usual.request_s,
+            metavar="SECONDS",
+            help="how long a request may take to come in, and then to be answered (default: %(default)s)",
+        )
+        parser.add_argument(
             "--grace",
             type=float,
             default=usual.grace_s,
@@ -51,6 +58,7 @@ class Command(BaseCommand):
                 endpoint=options["endpoint"],
                 backlog=options["backlog"],
                 keep_alive_s=options["keep_alive"],
+                request_s=options["request_timeout"],
                 grace_s=options["grace"],
             ),
         )

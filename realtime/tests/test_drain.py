@@ -1,0 +1,152 @@
+"""SIGTERM: what is in flight is answered, sockets are told to come back, nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+from realtime.tests.raw import RawViewer
+from scoreboard_site.tests.processes import post, server
+from scores import local_issuer, maintenance
+from scores.identity import WRITE_SCOPE
+from scores.tests import stage
+
+pytestmark = pytest.mark.usefixtures("stores")
+
+
+@pytest.fixture
+def token():
+    return local_issuer.mint("server", WRITE_SCOPE)
+
+
+def exit_code(part, seconds):
+    return part._process.wait(seconds)
+
+
+def test_requests_are_answered_sockets_get_1012_and_the_process_ends(token, dynamodb_pid):
+    with ExitStack() as stack, server() as part, httpx.Client() as client, ThreadPoolExecutor(8) as pool:
+        viewers = [stack.enter_context(RawViewer(part.port)).opened() for _ in range(50)]
+
+        def write(number):
+            body = {"userId": f"player-{number}", "increment": 1}
+            headers = {"Authorization": f"Bearer {token}"}
+            return client.post(f"{part.url}/score/update", json=body, headers=headers).status_code
+
+        assert set(pool.map(write, range(8))) == {200}  # connections everywhere
+        os.kill(dynamodb_pid, signal.SIGSTOP)
+        waiting = [pool.submit(write, number) for number in range(8)]
+        time.sleep(0.2)
+        os.kill(part.pid, signal.SIGTERM)
+        time.sleep(0.1)
+        assert not any(future.done() for future in waiting)
+        os.kill(dynamodb_pid, signal.SIGCONT)
+        assert [future.result() for future in waiting] == [200] * 8
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", part.port)).close()
+        moments = []
+        for viewer in viewers:
+            frame = viewer.read_control()
+            assert frame.close_code == 1012
+            moments.append(time.monotonic())
+            viewer.say(8, frame.payload)
+        assert exit_code(part, 15) == 0
+        assert not [line for line in part.last_lines if "Traceback" in line]
+
+
+def test_a_socket_that_never_reads_does_not_keep_the_process(token):
+    with server() as part, RawViewer(part.port) as viewer:
+        viewer.opened()
+        os.kill(part.pid, signal.SIGTERM)
+        assert exit_code(part, 15) == 0
+
+
+def test_a_finished_socket_of_another_consumer_does_not_keep_the_process(token):
+    with server() as part, RawViewer(part.port) as viewer:
+        assert viewer.shake_hands(path="/ws/none")[0] == 101
+        assert viewer.read().close_code == 4404
+        os.kill(part.pid, signal.SIGTERM)
+        assert exit_code(part, 15) == 0
+
+
+def test_other_consumers_are_told_and_their_sockets_get_1012():
+    command = ("-m", "realtime.tests.talkative")
+    with server(command, probe="/livez") as part, RawViewer(part.port) as viewer:
+        assert viewer.shake_hands(path="/ws/other")[0] == 101
+        os.kill(part.pid, signal.SIGTERM)
+        frame = viewer.read_control()
+        assert frame.close_code == 1012
+        viewer.say(8, frame.payload)
+        assert exit_code(part, 15) == 0
+        assert "disconnected with 1012" in part.last_lines
+
+
+def test_a_second_signal_stops_at_once(token, dynamodb_pid):
+    with server() as part, ThreadPoolExecutor(1) as pool:
+        assert post(part, token, "ann", 1, "first").status_code == 200
+        os.kill(dynamodb_pid, signal.SIGSTOP)
+        try:
+            pool.submit(post, part, token, "ann", 1, "hanging")
+            time.sleep(0.3)
+            os.kill(part.pid, signal.SIGTERM)
+            time.sleep(0.2)
+            began = time.monotonic()
+            os.kill(part.pid, signal.SIGTERM)
+            assert exit_code(part, 5) == 1
+            assert time.monotonic() - began < 1
+        finally:
+            os.kill(dynamodb_pid, signal.SIGCONT)
+
+
+def test_a_rolling_restart_under_load_loses_nothing_and_fails_nobody(token):
+    with server() as one, server() as other, httpx.Client(limits=httpx.Limits(max_connections=50)) as client:
+        parts = [one, other]
+        stop = threading.Event()
+        counted: list[int] = []
+
+        def settle(user_id: str, key: str) -> None:
+            headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": key}
+            body = {"userId": user_id, "increment": 1}
+            deadline = time.monotonic() + 10
+            for attempt in range(1000):
+                part = parts[(attempt + int(user_id[1:])) % 2]
+                try:
+                    response = client.post(f"{part.url}/score/update", json=body, headers=headers)
+                except httpx.TransportError:
+                    response = None
+                if response is not None and response.status_code == 200:
+                    counted.append(1)
+                    return
+                assert response is None or response.status_code == 503
+                assert time.monotonic() < deadline, "no final answer"
+                time.sleep(0.02)
+
+        def write(number: int) -> None:
+            count = 0
+            while not stop.is_set():
+                settle(f"p{number}", f"k{number}-{count}")
+                count += 1
+                time.sleep(0.1)  # the machine must have room for the processes that start
+
+        with ThreadPoolExecutor(50) as pool:
+            writers = [pool.submit(write, number) for number in range(50)]
+            time.sleep(1)
+            for part in parts:
+                os.kill(part.pid, signal.SIGTERM)
+                assert exit_code(part, 10) == 0
+                part.reap()
+                part.start()
+                part.wait_ready()
+            time.sleep(0.5)
+            stop.set()
+            for writer in writers:
+                writer.result()
+        assert sum(player.score for player in stage.table().values()) == len(counted) > 100
+        assert maintenance.verify_ledger()[1] == []

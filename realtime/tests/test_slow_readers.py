@@ -1,0 +1,78 @@
+"""Viewers that do not read, against the real server with a fast source of boards."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from realtime.tests.raw import TEXT, RawViewer
+from scoreboard_site.tests.processes import server
+
+PUMP = ("-m", "realtime.tests.pump")
+
+
+def resident_kib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
+def read_revisions(viewer: RawViewer, seconds: float) -> list[int]:
+    deadline = time.monotonic() + seconds
+    revisions = []
+    while time.monotonic() < deadline:
+        frame = viewer.read()
+        if frame.opcode == TEXT:
+            revisions.append(frame.message["revision"])
+    return revisions
+
+
+def test_who_pauses_skips_boards_never_sees_an_older_one_and_ends_at_the_newest(running_stores):
+    with server(PUMP, probe="/livez") as part, RawViewer(part.port, receive_buffer=4096) as slow:
+        slow.opened()
+        with RawViewer(part.port) as fast:
+            every = read_revisions(fast.opened(), 2.0)
+            seen = read_revisions(slow, 0.5)
+            newest = fast.read().message["revision"]
+        assert seen == sorted(set(seen))
+        assert seen[-1] >= newest - 100_000  # µs
+        assert len(set(every) - set(seen)) > 100, "it should have been behind"
+
+
+def test_who_stays_behind_is_closed_and_costs_no_memory(running_stores):
+    with server(PUMP, PUMP_BEHIND_S="1") as part, ExitStack() as stack:
+        silent = [stack.enter_context(RawViewer(part.port, receive_buffer=4096)) for _ in range(200)]
+        for number, viewer in enumerate(silent):
+            viewer.opened()
+            if number % 2:  # a piece of a frame now and then does not make it a better reader
+                viewer.send(b"\x81")
+        normal = stack.enter_context(RawViewer(part.port)).opened()
+        read_revisions(normal, 0.5)
+        before = resident_kib(part.pid)
+        read_revisions(normal, 2.6)
+        # Some 200 MiB of boards were made for them.
+        assert resident_kib(part.pid) - before < 200 * 32
+        # Nobody gets older boards for others' sake.
+        assert time.time_ns() // 1000 - normal.read().message["revision"] < 1_000_000
+        assert [last_frame_code(viewer) for viewer in silent[:4]] == [4408] * 4
+        read_revisions(normal, 2.5)
+        assert all(ended(viewer) for viewer in silent[4:])
+
+
+def last_frame_code(viewer: RawViewer) -> int:
+    while True:
+        frame = viewer.read()
+        if frame.opcode != TEXT:
+            return frame.close_code
+
+
+def ended(viewer: RawViewer) -> bool:
+    """Whether the server has dropped the connection, once everything sent before has been read."""
+    try:
+        while viewer.socket.recv(65536):
+            pass
+    except ConnectionResetError:
+        pass
+    except TimeoutError:
+        return False
+    return True
