@@ -10,25 +10,22 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+import django
+
 from devstack.errors import StackError
-from devstack.files import ROOT
 
 PLAYERS = [f"USER-{number}" for number in range(101, 161)]
-#: What players call themselves once they are on the board; the others stay anonymous.
-NAMES = [
-    "Mirembe Okello", "Sofía Ríos", "jonas_k", "雨宮 さくら", "Priya & the Tuesdays",
-    "نورا الخطيب", "Bo", "🦊 Fennec", "Ten Seconds Flat", "Zoë van Dijk", "Old Man River",
-    "K. Lindqvist", "tortoise", "Amélie", "Big Kettle", "Дмитрий", "Half a Bee", "Siobhán",
-    "3am club", "Nguyễn Ánh", "Quiet Storm", "Παύλος", "Juniper", "not a robot", "Ingrid",
-    "The Understudy", "Kofi A.", "Marzipan", "שירה",
-]  # fmt: skip
+#: What the first players call themselves; the others stay anonymous.
+NAMES = (
+    "Mira", "Tomás", "Noor", "Ingrid Vestergaard", "サクラ", "Kofi", "Léa 🚀", "Ravi", "دانية", "Sunniva",
+    "Jun-ho", "Oluwaseun", "Zoë", "Marek", "Pixel Pirate", "Hana", "Дарья", "Beau", "Ximena", "T. Rex",
+)  # fmt: skip
 STAR_SECONDS = 25.0
 MAX_INCREMENT = 100
 REPORT_SECONDS = 60.0
@@ -45,7 +42,6 @@ class Field:
     board: list[tuple[str, int]] = field(default_factory=list)
     star: str = ""
     star_until: float = 0.0
-    named: set[str] = field(default_factory=set)
 
     def opening(self) -> Iterator[Move]:
         """The first seconds, in which the board fills: (player, increment, pause after it in seconds)."""
@@ -66,12 +62,6 @@ class Field:
             yield self.star, self.dice.randint(8, 25), 0.15
         else:
             yield self._somebody(), self.dice.choice((1, 2, 5, 5, 10, 10, 20)), self.dice.expovariate(6)
-
-    def nameless(self) -> str | None:
-        """Somebody on the board who would like to be known by name."""
-        return next(
-            (player for player, _ in self.board if player in NAMES and player not in self.named), None
-        )
 
     def _somebody(self) -> str:
         weights = [1 / place for place in range(1, len(PLAYERS) + 1)]
@@ -97,7 +87,7 @@ class Client:
         key = str(uuid.uuid4())
         body = json.dumps({"userId": player, "increment": increment})
         for _ in range(8):
-            self._token = self._token or token("demo", "--scope", "scoreboard/score.write")
+            self._token = self._token or token("demo", "scoreboard/score.write")
             headers = {"Authorization": f"Bearer {self._token}", "Idempotency-Key": key}
             status, answer = self._call("POST", "/score/update", body, headers)
             if status == 200:
@@ -109,10 +99,11 @@ class Client:
                 raise StackError(f"an update of {player} was refused with {status}: {answer[:200].decode()}")
             time.sleep(0.5)
 
-    def rename(self, player: str) -> None:
-        """The player takes the name that is meant for it; when that fails, it stays anonymous."""
-        headers = {"Authorization": f"Bearer {token(player)}"}
-        self._call("PUT", "/score/me/name", json.dumps({"name": name_of(player)}), headers)
+    def rename(self, player: str, name: str) -> None:
+        """The player chooses a name, by the player's own token; what does not work out is left."""
+        self._call(
+            "PUT", "/score/me/name", json.dumps({"name": name}), {"Authorization": f"Bearer {token(player)}"}
+        )
 
     def board(self) -> list[tuple[str, int]]:
         status, answer = self._call("GET", "/score/top10")
@@ -131,14 +122,11 @@ class Client:
             return 0, b""
 
 
-def name_of(player: str) -> str | None:
-    return dict(zip(PLAYERS, NAMES, strict=False)).get(player)
-
-
-def token(user: str, *options: str) -> str:
+def token(user: str, scope: str = "") -> str:
     """A token of the local issuer."""
-    command = [sys.executable, "manage.py", "token", "--user", user, *options]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()[-1]
+    from scores import local_issuer
+
+    return local_issuer.mint(user, scope)
 
 
 def play(client: Client, players: Field) -> None:
@@ -146,6 +134,8 @@ def play(client: Client, players: Field) -> None:
     for player, increment, pause in players.opening():
         client.add(player, increment)
         time.sleep(pause)
+    for player, name in zip(PLAYERS, NAMES, strict=False):
+        client.rename(player, name)
     report_at = time.monotonic()
     while True:
         players.board = client.board()
@@ -153,9 +143,6 @@ def play(client: Client, players: Field) -> None:
             leader, score = players.board[0] if players.board else ("nobody", 0)
             print(f"{client.accepted} updates accepted, {leader} leads with {score}", flush=True)
             report_at += REPORT_SECONDS
-        if nameless := players.nameless():
-            client.rename(nameless)
-            players.named.add(nameless)
         for player, increment, pause in players.moves(time.monotonic()):
             client.add(player, increment)
             time.sleep(pause)
@@ -163,6 +150,8 @@ def play(client: Client, players: Field) -> None:
 
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scoreboard_site.settings")
+    django.setup()
     with contextlib.suppress(KeyboardInterrupt):
         play(Client(int(os.environ["PORT"])), Field(random.Random()))
 

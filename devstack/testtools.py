@@ -18,7 +18,7 @@ from devstack.errors import StackError
 from devstack.files import ROOT, cache_folder, locked, need_space
 from devstack.installer import install
 from devstack.part import Part
-from devstack.parts import dynamodb_answers as http_answers
+from devstack.parts import http_answers
 from devstack.ports import free_port
 from devstack.tools import find_npm
 from devstack.wheels import wheel_folder

@@ -46,7 +46,15 @@ ASGI_APPLICATION = "scoreboard_site.asgi.application"
 USE_TZ = True
 TIME_ZONE = "UTC"
 
-INSTALLED_APPS = ["daphne", "django.contrib.staticfiles", "channels", "rest_framework", "scores", "realtime"]
+INSTALLED_APPS = [
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",  # the static files of Swagger UI
+    "scores",
+    "realtime",
+]
 # Both are plain synchronous functions, so that Django changes threads once per request, not per layer.
 MIDDLEWARE = ["scoreboard_site.middleware.guard"]
 TEMPLATES = [
@@ -80,6 +88,21 @@ REST_FRAMEWORK = {
     "DEFAULT_METADATA_CLASS": None,
     "EXCEPTION_HANDLER": "scores.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.1",
+    "TITLE": "Scoreboard",
+    "VERSION": "1.0.0",
+    "DESCRIPTION": (
+        "Raise scores, read the Top 10. Every error is a problem (RFC 9457) with a stable `code`. The live "
+        "board is a WebSocket at `/ws/scoreboard`."
+    ),
+    "LICENSE": {"name": "MIT"},
+    "SERVERS": [{"url": "/"}],
+    "TAGS": [{"name": "scores"}, {"name": "players"}],
+    "COMPONENT_SPLIT_PATCH": False,  # PATCH is the same as POST
+    "POSTPROCESSING_HOOKS": ["scores.openapi.complete"],
 }
 
 # --- Stores -----------------------------------------------------------------------------------------
@@ -182,6 +205,9 @@ SCOREBOARD_ADDRESS_BURST: int = env.int("SCOREBOARD_ADDRESS_BURST", 2000)
 #: Updates per second of one app client with the write scope, which is not limited by address.
 SCOREBOARD_CLIENT_RATE: float = env.float("SCOREBOARD_CLIENT_RATE", 2000.0)
 SCOREBOARD_CLIENT_BURST: int = env.int("SCOREBOARD_CLIENT_BURST", 4000)
+#: New names per second of one player, per process.
+SCOREBOARD_NAME_RATE: float = env.float("SCOREBOARD_NAME_RATE", 1 / 60)
+SCOREBOARD_NAME_BURST: int = env.int("SCOREBOARD_NAME_BURST", 5)
 #: Proxies of ours that append to X-Forwarded-For: the client is that entry from the right. 0: the
 #: header is not believed. Behind CloudFront and a load balancer: 2.
 SCOREBOARD_TRUSTED_PROXIES: int = env.int("SCOREBOARD_TRUSTED_PROXIES", 0)

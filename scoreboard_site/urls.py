@@ -4,7 +4,7 @@ from django.conf import settings
 from django.urls import URLPattern, path, re_path
 
 from scoreboard_site.static import static_file
-from scores import pages, problems, views
+from scores import api_docs, pages, problems, views
 
 urlpatterns: list[URLPattern] = [
     path("", pages.page, name="page"),
@@ -16,6 +16,8 @@ urlpatterns: list[URLPattern] = [
     path("score/top10", views.ScoreViewSet.as_view({"get": "top10"}), name="score-top10"),
     path("score/me", views.ScoreViewSet.as_view({"get": "me"}), name="score-me"),
     path("score/me/name", views.ScoreViewSet.as_view({"put": "rename"}), name="score-name"),
+    path("api/schema", api_docs.schema, name="api-schema"),
+    path("api/docs", api_docs.docs, name="api-docs"),
 ]
 if settings.LOCAL_ISSUER:
     urlpatterns.append(path("demo/sign-in", pages.demo_sign_in, name="demo-sign-in"))

@@ -88,7 +88,7 @@ def check_writers(**kwargs: Any) -> list[CheckMessage]:
 @register(Tags.security)
 def check_rates(**kwargs: Any) -> list[CheckMessage]:
     problems: list[CheckMessage] = []
-    for who in ("PLAYER", "ADDRESS", "CLIENT"):
+    for who in ("PLAYER", "ADDRESS", "CLIENT", "NAME"):
         rate, burst = f"SCOREBOARD_{who}_RATE", f"SCOREBOARD_{who}_BURST"
         if not 0.001 <= getattr(settings, rate) <= 1e6 or not 1 <= getattr(settings, burst) <= 1e6:
             text = f"{rate} must be 0.001 … 1000000, {burst} 1 … 1000000."

@@ -191,4 +191,5 @@ def of_read(user_id: str) -> Demand:
 
 def of_rename(user_id: str) -> Demand:
     """What a player's new name is charged to: each is a ledger entry that is kept."""
-    return Demand(Charge(Limit("names", 1 / 60, 5), user_id))
+    names = Limit("names", settings.SCOREBOARD_NAME_RATE, settings.SCOREBOARD_NAME_BURST)
+    return Demand(Charge(names, user_id))

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from scores import limits, moderation, services, tickets
 from scores.errors import Invalid
 from scores.identity import Identity
+from scores.openapi import describe_me, describe_rename, describe_top10, describe_update
 from scores.problems import address_of
 from scores.scoring import Board, key_of_header
 from scores.serializers import NameInput, UpdateInput
@@ -45,6 +46,7 @@ class ScoreViewSet(viewsets.ViewSet):
         action = self.action_map.get((self.request.method or "").lower()) if self.request else None
         return [] if action == "top10" and settings.SCOREBOARD_PUBLIC else super().get_authenticators()
 
+    @describe_update
     def update_score(self, request: Request) -> Response:
         """Raise a player's score, once for each idempotency key."""
         key = self.idempotency_key
@@ -75,6 +77,7 @@ class ScoreViewSet(viewsets.ViewSet):
             headers["Idempotent-Replayed"] = "true"
         return Response({"status": "success", "newScore": accepted.new_score}, headers=headers)
 
+    @describe_top10
     def top10(self, request: Request) -> HttpResponse:
         """The board as a list of rows, with an ETag."""
         board = services.get_board()
@@ -85,6 +88,7 @@ class ScoreViewSet(viewsets.ViewSet):
             return HttpResponse(status=304, headers=headers)
         return HttpResponse(body, headers=headers, content_type="application/json")
 
+    @describe_me
     def me(self, request: Request) -> Response:
         """The caller's own score, rank and distance to the board."""
         caller: Identity = request.user  # type: ignore[assignment]
@@ -93,6 +97,7 @@ class ScoreViewSet(viewsets.ViewSet):
         standing = services.get_standing(user_id=caller.subject)
         return Response(standing.to_dict(), headers={"Cache-Control": "private, no-store"})
 
+    @describe_rename
     def rename(self, request: Request) -> Response:
         """Give the caller a display name, or none."""
         chosen = NameInput(data=request.data)

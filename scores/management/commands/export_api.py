@@ -1,0 +1,19 @@
+"""`manage.py export_api`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from scores.api_docs import generate
+
+
+class Command(BaseCommand):
+    help = "Write the API's description to docs/openapi.json, as it is served at /api/schema."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        path: Path = settings.BASE_DIR / "docs" / "openapi.json"
+        path.write_text(json.dumps(generate(), indent=2, ensure_ascii=False) + "\n")
+        self.stdout.write(f"wrote {path.relative_to(settings.BASE_DIR)}")
