@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,32 @@ def test_all_modules_are_announced_to_the_browser():
 def test_code_and_style_stay_small():
     sizes = {path.name: len(gzip.compress(path.read_bytes())) for path in STATIC.glob("*.[jc]s*")}
     assert sum(sizes.values()) <= BUDGET_BYTES, sizes
+
+
+def test_modules_find_each_other_under_hashed_names(tmp_path: Path):
+    environment = os.environ | {
+        "DEBUG": "false",
+        "SECRET_KEY": "for this test",
+        "ALLOWED_HOSTS": "localhost",
+        "COGNITO_USER_POOL": "eu-west-1_x",
+        "COGNITO_CLIENT_IDS": "x",
+        "SCOREBOARD_TEST_STATIC_ROOT": str(tmp_path),
+    }
+    script = """
+import os, pathlib, django
+from django.conf import settings
+settings.STATIC_ROOT = pathlib.Path(os.environ["SCOREBOARD_TEST_STATIC_ROOT"])
+django.setup()
+from django.core.management import call_command
+call_command("collectstatic", interactive=False, verbosity=0)
+"""
+    environment["DJANGO_SETTINGS_MODULE"] = "scoreboard_site.settings"
+    subprocess.run([sys.executable, "-c", script], env=environment, cwd=ROOT, check=True, timeout=60)
+    manifest = json.loads((tmp_path / "staticfiles.json").read_text())["paths"]
+    main = (tmp_path / manifest["scoreboard/main.js"]).read_text()
+    imported = re.findall(r'from "\./([^"]+)"', main)
+    assert len(imported) == 5
+    assert {f"scoreboard/{name}" for name in imported} <= set(manifest.values()) - set(manifest)
 
 
 @pytest.mark.parametrize("path", sorted(STATIC.glob("*.js")), ids=lambda path: path.name)
