@@ -10,17 +10,22 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+import django
+
 from devstack.errors import StackError
-from devstack.files import ROOT
 
 PLAYERS = [f"USER-{number}" for number in range(101, 161)]
+#: What the first players call themselves; the others stay anonymous.
+NAMES = (
+    "Mira", "Tomás", "Noor", "Ingrid Vestergaard", "サクラ", "Kofi", "Léa 🚀", "Ravi", "دانية", "Sunniva",
+    "Jun-ho", "Oluwaseun", "Zoë", "Marek", "Pixel Pirate", "Hana", "Дарья", "Beau", "Ximena", "T. Rex",
+)  # fmt: skip
 STAR_SECONDS = 25.0
 MAX_INCREMENT = 100
 REPORT_SECONDS = 60.0
@@ -82,7 +87,7 @@ class Client:
         key = str(uuid.uuid4())
         body = json.dumps({"userId": player, "increment": increment})
         for _ in range(8):
-            self._token = self._token or server_token()
+            self._token = self._token or token("demo", "scoreboard/score.write")
             headers = {"Authorization": f"Bearer {self._token}", "Idempotency-Key": key}
             status, answer = self._call("POST", "/score/update", body, headers)
             if status == 200:
@@ -93,6 +98,12 @@ class Client:
             elif status not in (0, 429, 503):
                 raise StackError(f"an update of {player} was refused with {status}: {answer[:200].decode()}")
             time.sleep(0.5)
+
+    def rename(self, player: str, name: str) -> None:
+        """The player chooses a name, by the player's own token; what does not work out is left."""
+        self._call(
+            "PUT", "/score/me/name", json.dumps({"name": name}), {"Authorization": f"Bearer {token(player)}"}
+        )
 
     def board(self) -> list[tuple[str, int]]:
         status, answer = self._call("GET", "/score/top10")
@@ -111,10 +122,11 @@ class Client:
             return 0, b""
 
 
-def server_token() -> str:
-    """A token of the local issuer with the scope of a site's own server."""
-    command = [sys.executable, "manage.py", "token", "--user", "demo", "--scope", "scoreboard/score.write"]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()[-1]
+def token(user: str, scope: str = "") -> str:
+    """A token of the local issuer."""
+    from scores import local_issuer
+
+    return local_issuer.mint(user, scope)
 
 
 def play(client: Client, players: Field) -> None:
@@ -122,6 +134,8 @@ def play(client: Client, players: Field) -> None:
     for player, increment, pause in players.opening():
         client.add(player, increment)
         time.sleep(pause)
+    for player, name in zip(PLAYERS, NAMES, strict=False):
+        client.rename(player, name)
     report_at = time.monotonic()
     while True:
         players.board = client.board()
@@ -136,6 +150,8 @@ def play(client: Client, players: Field) -> None:
 
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scoreboard_site.settings")
+    django.setup()
     with contextlib.suppress(KeyboardInterrupt):
         play(Client(int(os.environ["PORT"])), Field(random.Random()))
 

@@ -111,6 +111,18 @@ def dynamodb_answers(port: int, host: str = "127.0.0.1") -> bool:
         connection.close()
 
 
+def http_answers(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether an HTTP server gives any answer to GET /."""
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status > 0
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
 def valkey_answers(port: int, host: str = "127.0.0.1") -> bool:
     """Whether PING gets a PONG; not yet while it loads its data."""
     with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=2) as connection:

