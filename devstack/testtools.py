@@ -4,6 +4,7 @@ Each lives in a folder of its own in the user's cache, pinned with hashes, and c
 it is complete. The emulator pins its own botocore, so it has its own environment.
 """
 
+import hashlib
 import os
 import shutil
 import sys
@@ -24,7 +25,8 @@ from devstack.tools import find_npm
 from devstack.wheels import wheel_folder
 
 NEWMAN = "6.2.2"
-MINISTACK = "1.5.33"
+# With `cryptography`, without which it signs with a dummy.
+MINISTACK_PINS = ROOT / "devstack" / "pins-ministack.txt"
 
 
 def find_node() -> list[str]:
@@ -44,8 +46,8 @@ def find_newman() -> list[str]:
 
 def start_cognito(port: int | None = None) -> Part:
     """A Cognito emulator, answering, with nothing in it and new keys."""
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    folder = _cached(f"ministack-{MINISTACK}-python{python}", 200, _fetch_ministack)
+    made_of = f"{sys.version}{MINISTACK_PINS.read_text()}".encode()
+    folder = _cached(f"ministack-{hashlib.sha256(made_of).hexdigest()[:8]}", 200, _fetch_ministack)
     port = port or free_port()
     part = Part(
         "cognito",
@@ -76,7 +78,7 @@ def _fetch_ministack(folder: Path) -> None:
     code, output = process.run([sys.executable, "-m", "venv", "--clear", str(folder)])
     if code != 0:
         raise StackError(f"ministack: {(output.splitlines() or ['no venv'])[-1]}")
-    pins = ["--no-deps", "--require-hashes", "-r", str(ROOT / "devstack" / "pins-ministack.txt")]
+    pins = ["--no-deps", "--require-hashes", "-r", str(MINISTACK_PINS)]
     install(pins, python=str(folder / "bin" / "python"))
 
 

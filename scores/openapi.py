@@ -162,7 +162,7 @@ describe_top10 = extend_schema(
     tags=["scores"],
     summary="The Top 10",
     description="Public, unless the board is private: then it needs a token and is `private, no-store`.",
-    auth=[{}, {"CognitoToken": []}],
+    auth=[{}, {"CognitoToken": []}],  # type: ignore[list-item]
     parameters=[
         OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER, description="An ETag seen before."),
         *_answer_headers(200, 401, 503),
@@ -214,7 +214,7 @@ describe_rename = extend_schema(
 )
 
 
-class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class TokenScheme(OpenApiAuthenticationExtension):
     target_class = "scores.authentication.CognitoAuthentication"
     name = "CognitoToken"
 
@@ -223,7 +223,7 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": text}
 
 
-class _Field(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+class _Field(OpenApiSerializerFieldExtension):
     schema: dict[str, Any]
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
