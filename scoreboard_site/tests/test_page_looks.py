@@ -40,10 +40,11 @@ def gallery(running_stores: None) -> Iterator[Site]:
 def test_it_fits_from_phone_to_wall(
     gallery: Site, visitor: Visitor, width: int, height: int, query: str, direction: str
 ):
-    page = visitor.open(gallery.url + query, viewport={"width": width, "height": height})
+    page = visitor.open(
+        gallery.url + query, viewport={"width": width, "height": height}, reduced_motion="reduce"
+    )
     page.evaluate("(direction) => { document.documentElement.dir = direction }", direction)
     expect_truth(page, gallery)
-    page.wait_for_timeout(600)
     wide, high = page.evaluate(
         "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
     )

@@ -10,7 +10,8 @@ export function withBoard(standing, top10) {
   const own = top10.find((row) => row.userId === standing.userId);
   if (own) {
     const total = standing.total === null ? null : Math.max(standing.total, own.rank);
-    return { standing: { ...standing, score: own.score, rank: own.rank, total, pointsToTop10: 0 }, asks: false };
+    const first = standing.rank === null && standing.score === 0; // not among the `total` yet
+    return { standing: { ...standing, score: own.score, rank: own.rank, total, pointsToTop10: 0 }, asks: first };
   }
   const full = top10.length >= BOARD_SIZE;
   const pointsToTop10 = full ? Math.max(0, top10[BOARD_SIZE - 1].score - standing.score + 1) : 0;

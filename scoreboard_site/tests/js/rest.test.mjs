@@ -51,6 +51,7 @@ test("the own standing follows the board", () => {
   const on = withBoard({ ...own, userId: "c" }, ten).standing;
   assert.deepEqual([on.score, on.rank, on.pointsToTop10], [98, 3, 0]);
   assert.equal(withBoard({ ...own, rank: 9 }, ten).asks, true);
+  assert.equal(withBoard({ ...own, userId: "c", score: 0, rank: null }, ten).asks, true);
   assert.equal(withBoard(own, rows("a", "b")).standing.pointsToTop10, 0);
 });
 
