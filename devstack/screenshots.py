@@ -2,7 +2,7 @@
 
     python -m devstack.screenshots [--port 8000]
 
-Waits until the board is full and things move, then writes docs/board-*.png.
+Waits until the board is full and things move, then writes docs/scoreboard-*.png.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from devstack.files import ROOT
 
 #: name → (width, height, colour scheme, address behind the origin)
 PICTURES = {
-    "light": (1080, 920, "light", ""),
-    "dark": (1080, 920, "dark", ""),
+    "light": (1080, 980, "light", ""),
+    "dark": (1080, 980, "dark", ""),
     "phone": (390, 844, "dark", ""),
     "wall": (1600, 900, "dark", "?view=wall"),
 }
@@ -56,7 +56,7 @@ def take(browser: Browser, url: str, watch_ms: int) -> None:
         expect(pages[name].locator("tbody tr")).to_have_count(10, timeout=60_000)
     next(iter(pages.values())).wait_for_timeout(watch_ms)
     for name, page in pages.items():
-        path = folder / f"board-{name}.png"
+        path = folder / f"scoreboard-{name}.png"
         page.screenshot(path=path)
         say(f"docs: {path.name}, {path.stat().st_size // 1000} kB")
 

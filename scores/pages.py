@@ -33,6 +33,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "board": board,
         "rows": page_rows(board) if board else [],
         "as_of": f"{board.as_of_text[11:19]} UTC" if board else "",
+        "private": not settings.SCOREBOARD_PUBLIC,
         "socket_path": SOCKET_PATH,
         "account": _account(),
         "max_name": MAX_CHARS,
