@@ -17,7 +17,8 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from realtime import frames
-from realtime.events import BEHIND, NO_PONG, TOO_MANY_MESSAGES
+from realtime.admission import Admission
+from realtime.events import BEHIND, NO_PONG, TOO_MANY_MESSAGES, UNAUTHORIZED
 from realtime.hub import Frame, Hub
 
 #: A ping goes out this often (s); without a pong within PONG_S the socket is closed.
@@ -40,6 +41,7 @@ class BoardSocket(Protocol):  # type: ignore[misc]
     _behind_since: float | None = None
     _closing_since: float | None = None
     _pong_by: float | None = None
+    _ends_at = float("inf")  # when the viewer's token expires
     _buffer = b""
     _message_size: int | None = None  # of an unfinished message
     _rate = 0
@@ -57,16 +59,23 @@ class BoardSocket(Protocol):  # type: ignore[misc]
         self._rate_since = now = asyncio.get_running_loop().time()
         self._ping_at = now + PING_S
 
-    def open(self, token: bytes, refusal: int | None = None) -> None:
-        """Finish the handshake with `token`; then subscribe, or close with the code `refusal`."""
+    def open(self, token: bytes, admission: Admission) -> None:
+        """Finish the handshake with `token`; then subscribe, or close as the admission says."""
+        protocol = admission.protocol
+        chosen = f"Sec-WebSocket-Protocol: {protocol}\r\n".encode() if protocol else b""
         self._write(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + token + b"\r\n\r\n"
+            + chosen
+            + b"Sec-WebSocket-Accept: "
+            + token
+            + b"\r\n\r\n"
         )
-        if refusal is None:
+        if admission.lasts_s is not None:
+            self._ends_at = asyncio.get_running_loop().time() + admission.lasts_s
+        if admission.refusal is None:
             self._hub.add(self)
         else:
-            self.close(refusal)
+            self.close(admission.refusal)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
         self._closing_since = 0.0
@@ -177,6 +186,8 @@ class BoardSocket(Protocol):  # type: ignore[misc]
         if self._closing_since is not None:
             if now - self._closing_since > CLOSE_S:
                 self._abort()
+        elif now > self._ends_at:
+            self.close(UNAUTHORIZED)
         elif self._behind_since is not None:
             if now - self._behind_since > BEHIND_S:
                 self.close(BEHIND)
