@@ -14,7 +14,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -198,7 +197,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.report:
         build()
-        _raise_file_limit()
+        raise_file_limit()
         kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
         kept = [r for r in kept if r["sockets"] not in options.sockets]
         with stores():
@@ -210,7 +209,7 @@ def main() -> None:
     report()
 
 
-def _raise_file_limit() -> None:
+def raise_file_limit() -> None:
     import resource
 
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
