@@ -29,8 +29,8 @@ def report() -> None:
 def table(results: Results, sockets: int) -> str:
     head = (
         f"\n**{sockets:,} sockets**\n\n"
-        "| server | deliveries per CPU second | of the asyncio loop | deliveries/s | last viewer p50, p99 (ms) "
-        "| opened per CPU second | KiB per socket | load client busy |\n"
+        "| server | deliveries per CPU second | of the asyncio loop | deliveries/s "
+        "| last viewer p50, p99 (ms) | opened per CPU second | KiB per socket | load client busy |\n"
         "|---|---|---|---|---|---|---|---|\n"
     )
     return head + "".join(row(results, name) for name in dict.fromkeys(r["server"] for r in results))
@@ -87,7 +87,8 @@ def plot(results: Results, sizes: list[int]) -> str:
                 length = median(found) / highest * (width - left - 90)
                 parts.append(
                     f'<text x="{left - 6}" y="{y + 12}" text-anchor="end">{name}</text>'
-                    f'<rect x="{left}" y="{y + 2}" width="{length:.0f}" height="{row_height - 4}" fill="{colour}"/>'
+                    f'<rect x="{left}" y="{y + 2}" width="{length:.0f}" height="{row_height - 4}" '
+                    f'fill="{colour}"/>'
                     f'<text x="{left + length + 5:.0f}" y="{y + 12}">{median(found):,.0f}</text>'
                 )
                 y += row_height

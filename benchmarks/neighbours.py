@@ -111,7 +111,7 @@ def slow_readers(silent: int, chatty: int, normal: int, seconds: int) -> None:
             time.sleep(1)
         last = [us / 1000 for us in json.loads(client.ask())["last_us"]]
         print(
-            f"{silent} that never read ({chatty} send a byte a second), {normal} normal ones, 20 boards/s for "
+            f"{silent} that never read ({chatty} send a byte a second), {normal} normal, 20 boards/s for "
             f"{seconds} s: memory grew by {max(resident) - resident[0]} KiB at most, "
             f"{(max(resident) - resident[0]) / silent:.1f} KiB for each that does not read"
         )
