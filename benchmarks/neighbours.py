@@ -32,7 +32,7 @@ def summary(milliseconds: list[float]) -> str:
     )
 
 
-def while_(work: Callable[[], None], port: int, path: str) -> list[float]:
+def while_(work: Callable[[], object], port: int, path: str) -> list[float]:
     """How long (ms) each GET of `path` took, one after the other, while `work` went on."""
     thread = threading.Thread(target=work)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
@@ -79,7 +79,7 @@ def http_beside(sockets: int) -> None:
     try:
         for path in ("/livez", "/score/top10"):
             idle = while_(lambda: time.sleep(8), pair.port, path)
-            busy = while_(lambda: pair.server.ask("run 8 200") and None, pair.port, path)
+            busy = while_(lambda: pair.server.ask("run 8 200"), pair.port, path)
             print(f"GET {path} without boards: {summary(idle)}")
             print(f"GET {path} beside five boards a second to {sockets} sockets: {summary(busy)}")
     finally:

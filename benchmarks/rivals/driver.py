@@ -13,7 +13,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-ROWS = [{"rank": n, "userId": f"USER-{n:06d}", "name": None, "score": 987_654_321 - n} for n in range(1, 11)]
+ROWS: list[dict[str, Any]] = [
+    {"rank": n, "userId": f"USER-{n:06d}", "name": None, "score": 987_654_321 - n} for n in range(1, 11)
+]
 
 
 def now_us() -> int:
