@@ -12,6 +12,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.security.websocket import OriginValidator
 from django.conf import settings
 
+from realtime.admission import admit
 from realtime.events import NOT_FOUND, UNAUTHORIZED
 from realtime.hub import Frame, hub
 
@@ -32,12 +33,6 @@ class OriginRule(OriginValidator):  # type: ignore[misc]
 def origin_allowed(origin: str | None) -> bool:
     """The rule for an `Origin` header, for who does not speak ASGI."""
     return OriginRule(None).valid_origin(None if origin is None else urlparse(origin))
-
-
-def refusal_code() -> int | None:
-    """The code to close a new socket with, None to let it in."""
-    # A socket has no way yet to show a token, so a private board is not on it.
-    return None if settings.SCOREBOARD_PUBLIC else UNAUTHORIZED
 
 
 class SocketViewer:
@@ -79,27 +74,39 @@ class ScoreboardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     channel_layer_alias = ""  # none
     viewer: SocketViewer | None = None
+    end: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # Not in disconnect(): after an exception in a handler that is never called.
         try:
             await super().__call__(scope, receive, send)
         finally:
+            if self.end is not None:
+                self.end.cancel()
             if self.viewer is not None:
                 hub.discard(self.viewer)
                 self.viewer.close()
 
     async def connect(self) -> None:
-        await self.accept()
-        refusal = refusal_code()
-        if refusal is not None:
-            await self.close(refusal)
+        admission = admit(self.scope.get("subprotocols", ()))
+        await self.accept(admission.protocol)
+        if admission.refusal is not None:
+            await self.close(admission.refusal)
             return
+        if admission.lasts_s is not None:
+            loop = asyncio.get_running_loop()
+            self.end = loop.call_later(admission.lasts_s, lambda: loop.create_task(self._expire()))
         self.viewer = SocketViewer(self._send_text)
         hub.add(self.viewer)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Viewers have nothing to say; what they send is ignored."""
+
+    async def _expire(self) -> None:
+        if self.viewer is not None:
+            hub.discard(self.viewer)
+            self.viewer.close()
+        await self.close(UNAUTHORIZED)
 
     async def _send_text(self, text: str) -> None:
         await self.send(text_data=text)

@@ -22,5 +22,7 @@ NOT_FOUND = 4404
 BEHIND = 4408
 #: Come back: no pong came within 30 s of a ping.
 NO_PONG = 4410
+#: Come back later: tokens cannot be checked right now.
+NOT_NOW = 4503
 #: Come back later: this viewer sent too much. Viewers have nothing to say.
 TOO_MANY_MESSAGES = 4429

@@ -12,8 +12,9 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.web import http
 
 from realtime import frames, refusals
+from realtime.admission import admit
 from realtime.background import background
-from realtime.consumers import origin_allowed, refusal_code
+from realtime.consumers import origin_allowed
 from realtime.events import SOCKET_PATH
 from realtime.hub import hub
 from realtime.registry import Registry
@@ -125,12 +126,14 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
             detail = "Too many sockets are open from this address."
             self._answer(refusals.refusal(429, "too_many_sockets", detail, retry_after=10))
         else:
+            offered = (self._header("sec-websocket-protocol") or "").split(",")
+            admission = admit([each.strip() for each in offered if each.strip()], address)
             self.server.connections.pop(self, None)
             board_socket = BoardSocket(hub, registry.discard)
             registry.add(board_socket, address)
             channel, self.channel = self.channel, None
             channel.become(board_socket)
-            board_socket.open(token, refusal_code())
+            board_socket.open(token, admission)
 
     def _address(self) -> str:
         peer = str(getattr(self.client, "host", ""))

@@ -17,7 +17,8 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from realtime import frames
-from realtime.events import BEHIND, NO_PONG, TOO_MANY_MESSAGES
+from realtime.admission import Admission
+from realtime.events import BEHIND, NO_PONG, TOO_MANY_MESSAGES, UNAUTHORIZED
 from realtime.hub import Frame, Hub
 
 #: A ping goes out this often (s); without a pong within PONG_S the socket is closed.
@@ -40,6 +41,7 @@ class BoardSocket(Protocol):  # type: ignore[misc]
     _behind_since: float | None = None
     _closing_since: float | None = None
     _pong_by: float | None = None
+    _ends_at = float("inf")  # when the viewer's token expires
     _buffer = b""
     _message_size: int | None = None  # of an unfinished message
     _rate = 0
@@ -57,16 +59,23 @@ class BoardSocket(Protocol):  # type: ignore[misc]
         self._rate_since = now = asyncio.get_running_loop().time()
         self._ping_at = now + PING_S
 
-    def open(self, token: bytes, refusal: int | None = None) -> None:
-        """Finish the handshake with `token`; then subscribe, or close with the code `refusal`."""
+    def open(self, token: bytes, admission: Admission) -> None:
+        """Finish the handshake with `token`; then subscribe, or close as the admission says."""
+        protocol = admission.protocol
+        chosen = f"Sec-WebSocket-Protocol: {protocol}\r\n".encode() if protocol else b""
         self._write(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + token + b"\r\n\r\n"
+            + chosen
+            + b"Sec-WebSocket-Accept: "
+            + token
+            + b"\r\n\r\n"
         )
-        if refusal is None:
+        if admission.lasts_s is not None:
+            self._ends_at = asyncio.get_running_loop().time() + admission.lasts_s
+        if admission.refusal is None:
             self._hub.add(self)
         else:
-            self.close(refusal)
+            self.close(admission.refusal)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
         self._closing_since = 0.0
@@ -82,7 +91,14 @@ class BoardSocket(Protocol):  # type: ignore[misc]
                 self._slot = frame
         elif frame.revision > self._revision and self._closing_since is None:
             self._revision = frame.revision
-            self._write(frame.wire)
+            wire = frame.wire
+            try:  # this is _write, without the price of a call
+                sent = self._send(wire)
+            except OSError as error:
+                self._not_sent(wire, error)
+            else:
+                if sent < len(wire):
+                    self._leave(wire[sent:])
 
     def ping(self, frame: Frame) -> None:
         if self._behind_since is None and self._closing_since is None:
@@ -94,16 +110,24 @@ class BoardSocket(Protocol):  # type: ignore[misc]
         """Send what the kernel takes now; the transport keeps the rest. Only while not behind."""
         try:
             sent = self._send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
+        except OSError as error:
+            self._not_sent(data, error)
+        else:
+            if sent < len(data):
+                self._leave(data[sent:])
+
+    def _not_sent(self, data: bytes, error: OSError) -> None:
+        if isinstance(error, BlockingIOError):
+            self._leave(data)
+        else:
             self._abort()
-            return
-        if sent < len(data):
-            # A pull producer is asked for more when the buffer is empty, and once when registering.
-            self.transport.registerProducer(self, False)
-            self._behind_since = asyncio.get_running_loop().time()
-            self.transport.write(data[sent:])
+
+    def _leave(self, rest: bytes) -> None:
+        """To the transport, which asks for more when it has got rid of it."""
+        # It also asks once when a pull producer registers: before this viewer counts as behind.
+        self.transport.registerProducer(self, False)
+        self._behind_since = asyncio.get_running_loop().time()
+        self.transport.write(rest)
 
     def _send_through_transport(self, data: bytes) -> int:
         self.transport.write(data)
@@ -177,6 +201,8 @@ class BoardSocket(Protocol):  # type: ignore[misc]
         if self._closing_since is not None:
             if now - self._closing_since > CLOSE_S:
                 self._abort()
+        elif now > self._ends_at:
+            self.close(UNAUTHORIZED)
         elif self._behind_since is not None:
             if now - self._behind_since > BEHIND_S:
                 self.close(BEHIND)

@@ -46,7 +46,7 @@ class KeySet:
     def find(self, kid: str, wait_s: float = FETCH_TIMEOUT_S) -> Any | None:
         """The key `kid`, or None. An unknown one may start a fetch, which is waited for at most `wait_s`.
 
-        Raises KeysUnavailable when no key at all is known.
+        Raises KeysUnavailable when no key at all is known, or the fetch that may bring it is under way.
         """
         key = self._keys.get(kid)
         age = self._clock() - self._tried_at
@@ -55,7 +55,7 @@ class KeySet:
         if key is None:
             self._idle.wait(wait_s)
             key = self._keys.get(kid)
-            if not self._keys:
+            if key is None and (not self._keys or not self._idle.is_set()):
                 raise KeysUnavailable
         return key
 

@@ -1,0 +1,51 @@
+"""Who may watch: anybody while the board is public, else who shows an access token.
+
+A browser can give a socket no header, and an address ends up in logs, so the token comes as a
+subprotocol: `new WebSocket(url, ["scoreboard", token])`. The answer selects "scoreboard".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+from django.conf import settings
+
+from realtime.events import NOT_NOW, SOCKET_PATH, UNAUTHORIZED
+from scores import audit
+from scores.identity import KeysUnavailable, TokenError, get_verifier
+
+PROTOCOL = "scoreboard"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Admission:
+    """What becomes of a new socket.
+
+    `refusal` is the code to close it with (None: it is let in), `protocol` the subprotocol to select,
+    `lasts_s` the time (s) after which it must be closed with UNAUTHORIZED (None: it need not be).
+    """
+
+    refusal: int | None = None
+    protocol: str | None = None
+    lasts_s: float | None = None
+
+
+def admit(offered: Sequence[str], address: str = "unknown") -> Admission:
+    """Decide about a socket that offers these subprotocols. Never blocks: it runs on the event loop."""
+    protocol = PROTOCOL if PROTOCOL in offered else None
+    if settings.SCOREBOARD_PUBLIC:
+        return Admission(protocol=protocol)
+    tokens = [each for each in offered if each != PROTOCOL]
+    try:
+        if protocol is None or len(tokens) != 1:
+            raise TokenError("no token")
+        caller = get_verifier().validate(tokens[0], wait_s=0)
+    except TokenError as error:
+        reason = str(error)
+        audit.refused("unauthorized", path=SOCKET_PATH, status=UNAUTHORIZED, address=address, reason=reason)
+        return Admission(UNAUTHORIZED, protocol)
+    except KeysUnavailable:
+        return Admission(NOT_NOW, protocol)
+    return Admission(None, protocol, max(0.0, caller.expires_at - time.time()))
