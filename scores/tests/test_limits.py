@@ -7,13 +7,14 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
+from subprocess import PIPE
 
 import pytest
 
 from scores import limits, merging, ranking, repository, services
 from scores.errors import RateLimited
 from scores.limits import Charge, Demand, KnownRefusals, Left, Limit, LocalLimiter
-from scores.tests import stage
 from scores.tests.test_views import assert_problem, call, update
 
 SLOW = Limit("slow", 0.001, 5)
@@ -137,20 +138,24 @@ def test_memory_is_bounded(clock, monkeypatch):
 
 
 def test_it_is_exact_under_eight_threads_in_each_of_two_processes(stores):
-    env = os.environ | {"SCOREBOARD_PLAYER_RATE": "0.001", "SCOREBOARD_PLAYER_BURST": "40"}
+    env = os.environ | {"SCOREBOARD_PLAYER_RATE": "0.001", "SCOREBOARD_PLAYER_BURST": "400"}
     env |= {"DJANGO_SETTINGS_MODULE": "scoreboard_site.settings"}
-    floods = [
-        subprocess.Popen(
-            [sys.executable, "-m", "scores.tests.flood", "ann", "8", "150", name],
-            env=env,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for name in ("one", "two")
-    ]
-    counts = [int(flood.communicate(timeout=60)[0].split()[-1]) for flood in floods]
-    assert sum(counts) == 40
-    assert stage.table()["ann"].score == 40
+    command = [sys.executable, "-m", "scores.tests.flood", "ann", "8", "1000"]
+
+    with ExitStack() as stack:
+        floods = [
+            stack.enter_context(subprocess.Popen(command, env=env, stdin=PIPE, stdout=PIPE, text=True))
+            for _ in range(2)
+        ]
+        for flood in floods:
+            assert flood.stdout and flood.stdout.readline() == "ready\n"
+        for flood in floods:
+            assert flood.stdin
+            flood.stdin.write("go\n")
+            flood.stdin.flush()
+        counts = [int(flood.communicate(timeout=60)[0]) for flood in floods]
+    assert sum(counts) == 400
+    assert min(counts) > 0
 
 
 # --- Over HTTP ------------------------------------------------------------------------------------
