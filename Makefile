@@ -7,7 +7,7 @@ export PORT DATA_DIR
 STACK = exec $(PYTHON) -m devstack
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint token verify bench-path clean
+.PHONY: help run test lint token verify bench-path bench-fanout bench-ranks screenshots lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +33,18 @@ verify: ## check every ledger against its player (while make run runs)
 
 bench-path: ## measure the way of an update from the POST to 100 open pages
 	@$(STACK) bench-path
+
+bench-fanout: ## measure boards to thousands of sockets, next to other servers
+	@$(STACK) bench-fanout
+
+bench-ranks: ## measure ranks among a million players
+	@$(STACK) bench-ranks
+
+screenshots: ## take the README's pictures from a running demo (PORT=)
+	@$(STACK) screenshots
+
+lock: ## pin every package with its hashes, after a change of requirements*.txt
+	@$(STACK) lock
 
 clean: ## remove what was made; asks before data
 	@$(STACK) clean

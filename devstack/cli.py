@@ -16,7 +16,15 @@ from devstack.files import ROOT
 
 # Tests choose throw-away stores themselves; those of the person's shell must not leak in.
 STORE_VARIABLES = {"PORT", "DATA_DIR", "DYNAMODB_ENDPOINT_URL", "REDIS_URL"}
-DEV_VERBS = {"test", "lint", "bench-path"}
+#: Verbs that are a module of their own: what to run, and the help text.
+MODULES = {
+    "bench-path": ("benchmarks.path", "measure the way of an update to the pages"),
+    "bench-fanout": ("benchmarks.fanout", "measure boards to many sockets, next to other servers"),
+    "bench-ranks": ("benchmarks.ranks", "measure ranks among a million players"),
+    "screenshots": ("devstack.screenshots", "take the README's pictures from a running demo"),
+    "lock": ("devstack.lock", "pin every package with its hashes, after a change of requirements*.txt"),
+}
+DEV_VERBS = {"test", "lint", *MODULES}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -80,7 +88,8 @@ def parser() -> argparse.ArgumentParser:
     token.add_argument("--user", required=True)
     token.add_argument("--scope")
     verbs.add_parser("verify", help="check every ledger against its player")
-    verbs.add_parser("bench-path", help="measure the way of an update to the pages")
+    for name, (_, text) in MODULES.items():
+        verbs.add_parser(name, help=text)
     verbs.add_parser("clean", help="remove what was made; asks before data")
     return parser
 
@@ -132,8 +141,8 @@ def verify(options: argparse.Namespace) -> int:
     return _manage("verify_ledger")
 
 
-def bench_path(_: argparse.Namespace) -> int:
-    return _call("-m", "benchmarks.path")
+def module(options: argparse.Namespace) -> int:
+    return _call("-m", MODULES[options.verb][0])
 
 
 def _manage(*arguments: str) -> int:
@@ -144,4 +153,11 @@ def _call(*arguments: str) -> int:
     return subprocess.call([sys.executable, *arguments], cwd=ROOT)
 
 
-VERBS = {"run": run, "test": test, "lint": lint, "token": token, "verify": verify, "bench-path": bench_path}
+VERBS = {
+    "run": run,
+    "test": test,
+    "lint": lint,
+    "token": token,
+    "verify": verify,
+    **dict.fromkeys(MODULES, module),
+}

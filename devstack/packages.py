@@ -19,8 +19,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 INSTALLING = VENV / ".scoreboard-installing"
 SETS = {
-    "run": ["requirements.txt"],
-    "test": ["requirements.txt", "requirements-dev.txt"],
+    "run": ["requirements.lock"],
+    "test": ["requirements.lock", "requirements-dev.lock"],
 }
 
 
@@ -39,7 +39,7 @@ def ensure(name: str) -> None:
         need_space(ROOT, DOWNLOAD_MEGABYTES)
         _ensure_venv()
         say(f"packages: installing {files[-1].name} into .venv")
-        install(["-r", str(files[-1])], python=str(PYTHON))
+        install(["--require-hashes", "-r", str(files[-1])], python=str(PYTHON))
         for done, parts in SETS.items():
             if set(parts) <= set(SETS[name]):
                 _stamp(done).write_text(_digest([ROOT / file for file in parts]))

@@ -91,7 +91,14 @@ class BoardSocket(Protocol):  # type: ignore[misc]
                 self._slot = frame
         elif frame.revision > self._revision and self._closing_since is None:
             self._revision = frame.revision
-            self._write(frame.wire)
+            wire = frame.wire
+            try:  # this is _write, without the price of a call
+                sent = self._send(wire)
+            except OSError as error:
+                self._not_sent(wire, error)
+            else:
+                if sent < len(wire):
+                    self._leave(wire[sent:])
 
     def ping(self, frame: Frame) -> None:
         if self._behind_since is None and self._closing_since is None:
@@ -103,16 +110,24 @@ class BoardSocket(Protocol):  # type: ignore[misc]
         """Send what the kernel takes now; the transport keeps the rest. Only while not behind."""
         try:
             sent = self._send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
+        except OSError as error:
+            self._not_sent(data, error)
+        else:
+            if sent < len(data):
+                self._leave(data[sent:])
+
+    def _not_sent(self, data: bytes, error: OSError) -> None:
+        if isinstance(error, BlockingIOError):
+            self._leave(data)
+        else:
             self._abort()
-            return
-        if sent < len(data):
-            # A pull producer is asked for more when the buffer is empty, and once when registering.
-            self.transport.registerProducer(self, False)
-            self._behind_since = asyncio.get_running_loop().time()
-            self.transport.write(data[sent:])
+
+    def _leave(self, rest: bytes) -> None:
+        """To the transport, which asks for more when it has got rid of it."""
+        # It also asks once when a pull producer registers: before this viewer counts as behind.
+        self.transport.registerProducer(self, False)
+        self._behind_since = asyncio.get_running_loop().time()
+        self.transport.write(rest)
 
     def _send_through_transport(self, data: bytes) -> int:
         self.transport.write(data)

@@ -22,6 +22,12 @@ def check_limits(**kwargs: Any) -> list[CheckMessage]:
         problems.append(Error("SCOREBOARD_LEDGER_DAYS must be at least 2.", hint=hint, id="scoreboard.E002"))
     if settings.SCOREBOARD_MAX_CONNECTIONS < 1:
         problems.append(Error("SCOREBOARD_MAX_CONNECTIONS must be at least 1.", id="scoreboard.E003"))
+    for name in ("SCOREBOARD_MAX_WRITES", "SCOREBOARD_MAX_READS"):
+        if getattr(settings, name) < 1:
+            problems.append(Error(f"{name} must be at least 1.", id="scoreboard.E020"))
+    for name in ("SCOREBOARD_MAX_SOCKETS", "SCOREBOARD_MAX_SOCKETS_PER_ADDRESS"):
+        if getattr(settings, name) < 0:
+            problems.append(Error(f"{name} must not be negative; 0 is no limit.", id="scoreboard.E021"))
     return problems
 
 

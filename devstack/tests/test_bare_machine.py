@@ -65,10 +65,10 @@ def test_start_update_and_restart_on_a_bare_machine(checkout, bare):
         assert first.process.wait(20) == 0
         assert not first.left()
 
-    with (checkout / "requirements.txt").open("a") as requirements:
+    with (checkout / "requirements.lock").open("a") as requirements:
         requirements.write("# as after an update\n")
     with start(checkout, bare) as updated:
-        updated.wait_for("packages: installing requirements.txt", 60)
+        updated.wait_for("packages: installing requirements.lock", 60)
         updated.wait_for(r"valkey \(port \d+\) answers", 60)
 
     with start(checkout, bare | NOWHERE) as restarted:

@@ -133,7 +133,7 @@ def test_a_rolling_restart_under_load_loses_nothing_and_fails_nobody(token):
             while not stop.is_set():
                 settle(f"p{number}", f"k{number}-{count}")
                 count += 1
-                time.sleep(0.1)  # the machine must have room for the processes that start
+                time.sleep(0.2)  # the machine must have room for the processes that start
 
         with ThreadPoolExecutor(50) as pool:
             writers = [pool.submit(write, number) for number in range(50)]

@@ -22,6 +22,8 @@ def test_the_defaults_agree(settings):
         ("SCOREBOARD_MAX_INCREMENT", 2**53, "scoreboard.E001"),
         ("SCOREBOARD_LEDGER_DAYS", 1, "scoreboard.E002"),
         ("SCOREBOARD_MAX_CONNECTIONS", 0, "scoreboard.E003"),
+        ("SCOREBOARD_MAX_WRITES", 0, "scoreboard.E020"),
+        ("SCOREBOARD_MAX_SOCKETS", -1, "scoreboard.E021"),
         ("SCOREBOARD_ALLOWED_ORIGINS", ["example.com"], "scoreboard.E004"),
         ("SCOREBOARD_ALLOWED_ORIGINS", ["https://example.com/"], "scoreboard.E004"),
         ("SCOREBOARD_ALLOWED_ORIGINS", [], "scoreboard.W001"),

@@ -1,0 +1,157 @@
+"""What viewers do to each other and to HTTP on our server: `python -m benchmarks.neighbours`.
+
+- storm: 5,000 sockets at once, as after a restart; how long until the last has its board.
+- HTTP: how long requests take while boards go out to 5,000 sockets, and while none do.
+- slow readers: 2,000 sockets that never read, 500 of which send a byte now and then, next to 50 that do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from statistics import quantiles
+
+from benchmarks.fanout import BUILD, CLIENT_CORE, Pair, Program, build, raise_file_limit, stores
+
+REQUEST = (
+    b"GET /ws/scoreboard HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def summary(milliseconds: list[float]) -> str:
+    cuts = quantiles(milliseconds, n=100)
+    return (
+        f"p50 {cuts[49]:.1f} ms, p99 {cuts[98]:.1f} ms, max {max(milliseconds):.1f} ms ({len(milliseconds)})"
+    )
+
+
+def while_(work: Callable[[], object], port: int, path: str) -> list[float]:
+    """How long (ms) each GET of `path` took, one after the other, while `work` went on."""
+    thread = threading.Thread(target=work)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path)
+    connection.getresponse().read()
+    thread.start()
+    times = []
+    while thread.is_alive():
+        began = time.perf_counter()
+        connection.request("GET", path)
+        connection.getresponse().read()
+        times.append((time.perf_counter() - began) * 1000)
+        time.sleep(0.005)
+    connection.close()
+    return times
+
+
+def open_client(pair: Pair, sockets: int, concurrency: int) -> tuple[Program, dict[str, float]]:
+    command = [str(BUILD / "load_client"), "127.0.0.1", str(pair.port), "/ws/scoreboard"]
+    client = Program(CLIENT_CORE, [*command, str(sockets), str(concurrency)])
+    return client, json.loads(client.answer())
+
+
+def storm(sockets: int) -> None:
+    pair = Pair("ours", sockets)
+    clients = []
+    try:
+        work = lambda: clients.append(open_client(pair, sockets, sockets))  # noqa: E731
+        times = while_(work, pair.port, "/livez")
+        opened = clients[0][1]
+        print(
+            f"storm: {opened['sockets']} of {sockets} open, {opened['failed']} failed, the last board after "
+            f"{opened['slowest_first_us'] / 1000:.0f} ms; GET /livez meanwhile: {summary(times)}"
+        )
+    finally:
+        for client, _ in clients:
+            client.stop()
+        pair.server.stop()
+
+
+def http_beside(sockets: int) -> None:
+    pair = Pair("ours", sockets)
+    client, _ = open_client(pair, sockets, 200)
+    try:
+        for path in ("/livez", "/score/top10"):
+            idle = while_(lambda: time.sleep(8), pair.port, path)
+            busy = while_(lambda: pair.server.ask("run 8 200"), pair.port, path)
+            print(f"GET {path} without boards: {summary(idle)}")
+            print(f"GET {path} beside five boards a second to {sockets} sockets: {summary(busy)}")
+    finally:
+        client.stop()
+        pair.server.stop()
+
+
+def slow_readers(silent: int, chatty: int, normal: int, seconds: int) -> None:
+    pair = Pair("ours", silent + normal)
+    sockets = [socket.socket() for _ in range(silent)]
+    for each in sockets:
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        each.connect(("127.0.0.1", pair.port))
+        each.sendall(REQUEST)
+    client, _ = open_client(pair, normal, normal)
+    try:
+        time.sleep(2)
+        resident = [pair.server.resident_kib()]
+        work = threading.Thread(target=lambda: pair.server.ask(f"run {seconds} 50"))
+        work.start()
+        gone: Counter[str] = Counter()
+        while work.is_alive():
+            for each in sockets[:chatty]:
+                try:
+                    each.send(b"\x81")
+                except OSError as error:
+                    gone[type(error).__name__] += 1
+            resident.append(pair.server.resident_kib())
+            time.sleep(1)
+        last = [us / 1000 for us in json.loads(client.ask())["last_us"]]
+        print(
+            f"{silent} that never read ({chatty} send a byte a second), {normal} normal, 20 boards/s for "
+            f"{seconds} s: memory grew by {max(resident) - resident[0]} KiB at most, "
+            f"{(max(resident) - resident[0]) / silent:.1f} KiB for each that does not read"
+        )
+        print(f"time to the last of the {normal} normal ones: {summary(last)}")
+        print(f"closed as behind: {sum(not still_open(each) for each in sockets)} of {silent}")
+    finally:
+        client.stop()
+        pair.server.stop()
+        for each in sockets:
+            each.close()
+
+
+def still_open(each: socket.socket) -> bool:
+    each.setblocking(False)
+    try:
+        while data := each.recv(65536):
+            del data
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", default=["storm", "http", "slow"])
+    options = parser.parse_args()
+    build()
+    raise_file_limit()
+    with stores():
+        if "storm" in options.parts:
+            storm(5000)
+        if "http" in options.parts:
+            http_beside(5000)
+        if "slow" in options.parts:
+            slow_readers(2000, 500, 50, 45)
+
+
+if __name__ == "__main__":
+    main()
