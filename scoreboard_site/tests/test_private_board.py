@@ -23,7 +23,7 @@ SERVERS = {
 }
 
 
-@pytest.fixture(scope="module", params=[*SERVERS.values()], ids=[*SERVERS])
+@pytest.fixture(scope="module", params=list(SERVERS.values()), ids=list(SERVERS))
 def site(request, running_stores):
     stage.reset()
     with server(request.param, probe="/livez", SCOREBOARD_PUBLIC="false") as part:
