@@ -13,8 +13,9 @@ from channels.security.websocket import OriginValidator
 from django.conf import settings
 
 from realtime.admission import admit
+from realtime.audience import Frame
 from realtime.events import NOT_FOUND, UNAUTHORIZED
-from realtime.hub import Frame, hub
+from realtime.hub import hub
 
 
 class OriginRule(OriginValidator):  # type: ignore[misc]

@@ -10,14 +10,14 @@ import asyncio
 import dataclasses
 import json
 import logging
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
 from channels.layers import get_channel_layer
 
+from realtime.audience import Audience, DirectViewer, Frame, Viewer
 from realtime.events import GROUP
-from realtime.frames import text_frame
 from scores import merging, services
 from scores.errors import ScoreboardError
 from scores.scoring import Board
@@ -31,30 +31,6 @@ POLL_S = 1.0
 ALIVE_S = 15.0
 #: A board read less than this long ago (s) is good enough for a new viewer.
 FRESH_S = 1.5
-#: Viewers served between two turns of the event loop: one or two milliseconds' worth of writes.
-BATCH = 256
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Frame:
-    """One message to all viewers, encoded once: as text, and as the bytes on the wire (RFC 6455)."""
-
-    revision: int
-    text: str
-    wire: bytes = dataclasses.field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "wire", text_frame(self.text))
-
-
-class Viewer(Protocol):
-    """An open socket, as the hub sees it. Neither method may block or raise."""
-
-    def offer(self, frame: Frame) -> None:
-        """Send this board, or keep it as the one to send next, in place of an older one."""
-
-    def ping(self, frame: Frame) -> None:
-        """Send this sign of life, unless a board is waiting to be sent."""
 
 
 class Hub:
@@ -65,8 +41,7 @@ class Hub:
 
     def __init__(self, source: Callable[[int], Board] | None = None) -> None:
         self.source = source or _read_board
-        # In the order of their coming, which is about the order in memory: it saves a fifth of the time.
-        self._viewers: dict[Viewer, None] = {}
+        self._audience = Audience()
         # Those that came while no fresh board was at hand.
         self._newcomers: set[Viewer] = set()
         self._board: Board | None = None
@@ -91,20 +66,20 @@ class Hub:
 
     def add(self, viewer: Viewer) -> None:
         """Subscribe a viewer and offer it the current board: at once, or when it has been read."""
-        self._viewers[viewer] = None
+        self._audience.add(viewer)
         if self._frame is not None and asyncio.get_running_loop().time() - self._read_at <= FRESH_S:
             viewer.offer(self._frame)
         else:
             self._newcomers.add(viewer)
             self.wake()
 
-    def discard(self, viewer: Viewer) -> None:
-        self._viewers.pop(viewer, None)
-        self._newcomers.discard(viewer)
+    def write_through(self, viewer: DirectViewer, to: socket.socket | None) -> None:
+        """Write to this viewer's socket from now on; None: offer it what there is."""
+        self._audience.write_through(viewer, to)
 
-    @property
-    def viewers(self) -> frozenset[Viewer]:
-        return frozenset(self._viewers)
+    def discard(self, viewer: Viewer) -> None:
+        self._audience.discard(viewer)
+        self._newcomers.discard(viewer)
 
     def wake(self) -> None:
         """Read the board now, or as soon as MIN_INTERVAL_S allows."""
@@ -119,7 +94,7 @@ class Hub:
             except TimeoutError:
                 pass
             self._wake.clear()
-            if self._viewers:
+            if self._audience:
                 began = loop.time()
                 board = await self._read()
                 if board is not None:
@@ -149,12 +124,12 @@ class Hub:
             board = dataclasses.replace(board, revision=max(board.revision, previous.revision + changed))
         self._board = board
         self._frame = frame = Frame(board.revision, _encode({"type": "board"} | board.to_dict()))
-        audience = list(self._viewers if changed else self._newcomers)
-        self._newcomers.clear()
-        for start in range(0, len(audience), BATCH):
-            for viewer in audience[start : start + BATCH]:
+        newcomers, self._newcomers = self._newcomers, set()
+        if changed:
+            await self._audience.reach(frame, lambda viewer, frame: viewer.offer(frame))
+        else:
+            for viewer in newcomers:
                 viewer.offer(frame)
-            await asyncio.sleep(0)
 
     async def _show_life(self) -> None:
         while True:
@@ -164,11 +139,7 @@ class Hub:
             board = self._board
             text = _encode({"type": "alive", "revision": board.revision, "asOf": board.as_of_text})
             frame = Frame(board.revision, text)
-            audience = list(self._viewers)
-            for start in range(0, len(audience), BATCH):
-                for viewer in audience[start : start + BATCH]:
-                    viewer.ping(frame)
-                await asyncio.sleep(0)
+            await self._audience.reach(frame, lambda viewer, frame: viewer.ping(frame))
 
     async def _listen(self) -> None:
         while True:

@@ -18,8 +18,9 @@ from twisted.python.failure import Failure
 
 from realtime import frames
 from realtime.admission import Admission
+from realtime.audience import Frame
 from realtime.events import BEHIND, NO_PONG, TOO_MANY_MESSAGES, UNAUTHORIZED
-from realtime.hub import Frame, Hub
+from realtime.hub import Hub
 
 #: A ping goes out this often (s); without a pong within PONG_S the socket is closed.
 PING_S = 20.0
@@ -36,7 +37,6 @@ RATE_WINDOW_S = 10.0
 class BoardSocket(Protocol):  # type: ignore[misc]
     """One viewer. `on_lost` is called once, when the connection is gone."""
 
-    _revision = -1
     _slot: Frame | None = None
     _behind_since: float | None = None
     _closing_since: float | None = None
@@ -52,9 +52,8 @@ class BoardSocket(Protocol):  # type: ignore[misc]
 
     def connectionMade(self) -> None:  # noqa: N802
         handle = self.transport.getHandle()
-        self._plain = isinstance(handle, socket.socket)
-        self._send = handle.send if self._plain else self._send_through_transport
-        if not self._plain:
+        self._socket = handle if isinstance(handle, socket.socket) else None
+        if self._socket is None:
             self.transport.registerProducer(self, True)
         self._rate_since = now = asyncio.get_running_loop().time()
         self._ping_at = now + PING_S
@@ -74,6 +73,7 @@ class BoardSocket(Protocol):  # type: ignore[misc]
             self._ends_at = asyncio.get_running_loop().time() + admission.lasts_s
         if admission.refusal is None:
             self._hub.add(self)
+            self._come_up()
         else:
             self.close(admission.refusal)
 
@@ -87,51 +87,48 @@ class BoardSocket(Protocol):  # type: ignore[misc]
 
     def offer(self, frame: Frame) -> None:
         if self._behind_since is not None:
-            if self._slot is None or frame.revision > self._slot.revision:
-                self._slot = frame
-        elif frame.revision > self._revision and self._closing_since is None:
-            self._revision = frame.revision
-            wire = frame.wire
-            try:  # this is _write, without the price of a call
-                sent = self._send(wire)
-            except OSError as error:
-                self._not_sent(wire, error)
-            else:
-                if sent < len(wire):
-                    self._leave(wire[sent:])
+            self._slot = frame
+        elif self._closing_since is None:
+            self._write(frame.wire)
 
     def ping(self, frame: Frame) -> None:
         if self._behind_since is None and self._closing_since is None:
             self._write(frame.wire)
 
+    def cut_short(self, wire: bytes, sent: int) -> None:
+        if sent < 0:
+            self._abort()
+        else:
+            self._fall_behind(wire[sent:])
+
     # --- Writing ---------------------------------------------------------------------------------------
 
     def _write(self, data: bytes) -> None:
         """Send what the kernel takes now; the transport keeps the rest. Only while not behind."""
+        if self._socket is None:
+            self.transport.write(data)
+            return
         try:
-            sent = self._send(data)
-        except OSError as error:
-            self._not_sent(data, error)
-        else:
-            if sent < len(data):
-                self._leave(data[sent:])
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            sent = -1
+        if sent != len(data):
+            self.cut_short(data, sent)
 
-    def _not_sent(self, data: bytes, error: OSError) -> None:
-        if isinstance(error, BlockingIOError):
-            self._leave(data)
-        else:
-            self._abort()
-
-    def _leave(self, rest: bytes) -> None:
-        """To the transport, which asks for more when it has got rid of it."""
+    def _fall_behind(self, rest: bytes) -> None:
+        """Leave the rest to the transport, which asks for more when it has got rid of it."""
+        self._hub.write_through(self, None)
         # It also asks once when a pull producer registers: before this viewer counts as behind.
         self.transport.registerProducer(self, False)
         self._behind_since = asyncio.get_running_loop().time()
         self.transport.write(rest)
 
-    def _send_through_transport(self, data: bytes) -> int:
-        self.transport.write(data)
-        return len(data)
+    def _come_up(self) -> None:
+        """Let the hub write to the socket by itself, if nothing stands before."""
+        if self._behind_since is None and self._closing_since is None:
+            self._hub.write_through(self, self._socket)
 
     def pauseProducing(self) -> None:  # noqa: N802
         """The transport's buffer is full (TLS)."""
@@ -142,11 +139,12 @@ class BoardSocket(Protocol):  # type: ignore[misc]
         if self._behind_since is None:
             return
         self._behind_since = None
-        if self._plain:
+        if self._socket is not None:
             self.transport.unregisterProducer()
         frame, self._slot = self._slot, None
         if frame is not None:
             self.offer(frame)
+        self._come_up()
 
     def stopProducing(self) -> None:  # noqa: N802
         """The connection is gone; connectionLost says so, too."""

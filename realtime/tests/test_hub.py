@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from realtime import broadcaster, hub
+from realtime.audience import Frame
 from realtime.consumers import SocketViewer
-from realtime.hub import Frame, Hub
+from realtime.hub import Hub
 from scores import maintenance, merging, ranking
 from scores.tests import stage
 
