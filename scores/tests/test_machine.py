@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from scores import maintenance, scoring, services
+from scores import maintenance, repository, scoring, services
 from scores.scoring import Action
 from scores.tests import worlds
 from scores.tests.worlds import MERGE_LOST, OK, REDIS_AWAY, Model, Real
 
-USERS = st.sampled_from([f"u{i}" for i in range(10)])
+USERS = st.sampled_from([f"u{i}" for i in range(12)])
 INCREMENTS = st.integers(1, 9)
 FAULTS = st.sampled_from([OK, OK, OK, MERGE_LOST, REDIS_AWAY])
 
@@ -46,7 +46,7 @@ class ModelMachine(RuleBasedStateMachine):
             self.answered[user_id, key] = (increment, score)
         self.quiet = False
 
-    @rule(increments=st.lists(st.integers(0, 9), min_size=10, max_size=10), fault=FAULTS)
+    @rule(increments=st.lists(st.integers(0, 9), min_size=12, max_size=12), fault=FAULTS)
     def rush(self, increments: list[int], fault: str) -> None:
         """Everybody at once, so that the floor gets somewhere."""
         for number, increment in enumerate(increments):
@@ -172,6 +172,28 @@ def run(machine: type[ModelMachine], examples: int, steps: int) -> None:
 
 def test_the_rules_lead_to_the_true_board():
     run(ModelMachine, examples=300, steps=40)
+
+
+def test_old_contenders_do_not_hide_who_stands_between(running_stores, monkeypatch):
+    """Below a floor that has risen the index holds some players and lacks better ones: it must not count."""
+    world = Real()
+    monkeypatch.setattr(services, "now_ms", lambda: world.now)
+    for number in range(1, 5):
+        world.update(f"u{number}", 1, "old", OK)  # in the index while there is no floor
+    for number in range(5, 11):
+        world.update(f"u{number}", 50, "top", OK)
+    world.reconcile(True)
+    world.reconcile(True)
+    assert repository.read_state().floor == 50
+    world.update("u0", 10, "between", OK)  # not in the index
+    for number in range(5, 11):
+        world.moderate(f"u{number}", Action.BAN, OK, 0, None)
+    assert len(repository.nominees(10)) == worlds.SMALL["MIN_CONTENDERS"]
+    world.flush()
+    world.reconcile(False)
+    board = world.board()
+    assert board is not None and board.rows == scoring.rows_of(world.table().values())
+    assert board.rows[0].user_id == "u0"
 
 
 def test_the_code_follows_the_rules_on_the_real_stores(running_stores):
