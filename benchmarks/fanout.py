@@ -42,6 +42,7 @@ SERVERS: dict[str, list[str]] = {
     "asyncio loop": [sys.executable, "-m", "benchmarks.rivals.bare", "PORT"],
     "C loop": [str(BUILD / "loop"), "PORT"],
 }
+ITSELF = [sys.executable, "-m", "benchmarks.rivals.itself", "PORT"]
 
 
 def build() -> None:
@@ -117,11 +118,13 @@ class Program:
 class Pair:
     """A server and its load client, for as long as they are compared with others."""
 
-    def __init__(self, name: str, sockets: int) -> None:
+    def __init__(self, name: str, sockets: int, command: list[str] | None = None) -> None:
         self.name = name
         self.sockets = sockets
         self.port = free_port()
-        self.server = Program(SERVER_CORE, [part.replace("PORT", str(self.port)) for part in SERVERS[name]])
+        self.server = Program(
+            SERVER_CORE, [part.replace("PORT", str(self.port)) for part in command or SERVERS[name]]
+        )
         while not answers(self.port):
             time.sleep(0.05)
         time.sleep(2.0)

@@ -1,5 +1,6 @@
 """What viewers do to each other and to HTTP on our server: `python -m benchmarks.neighbours`.
 
+- loop: what a board costs, against a bare loop over the very same sockets.
 - storm: 5,000 sockets at once, as after a restart; how long until the last has its board.
 - HTTP: how long requests take while boards go out to 5,000 sockets, and while none do.
 - slow readers: 2,000 sockets that never read, 500 of which send a byte now and then, next to 50 that do.
@@ -15,9 +16,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from statistics import quantiles
+from statistics import median, quantiles
 
-from benchmarks.fanout import BUILD, CLIENT_CORE, Pair, Program, build, raise_file_limit, stores
+from benchmarks.fanout import BUILD, CLIENT_CORE, ITSELF, Pair, Program, build, raise_file_limit, stores
 
 REQUEST = (
     b"GET /ws/scoreboard HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -54,6 +55,23 @@ def open_client(pair: Pair, sockets: int, concurrency: int) -> tuple[Program, di
     command = [str(BUILD / "load_client"), "127.0.0.1", str(pair.port), "/ws/scoreboard"]
     client = Program(CLIENT_CORE, [*command, str(sockets), str(concurrency)])
     return client, json.loads(client.answer())
+
+
+def loop(sockets: int) -> None:
+    pair = Pair("itself", sockets, ITSELF)
+    client, _ = open_client(pair, sockets, 200)
+    try:
+        results = json.loads(pair.server.ask("30"))
+        ratios = sorted(one / other for one, other in results)
+        bare, ours = (median(pair[place] for pair in results) for place in (0, 1))
+        low, high = ratios[len(ratios) // 4], ratios[-len(ratios) // 4]
+        print(
+            f"{sockets} sockets, processor time for one delivery: bare loop {bare:.2f} µs, ours {ours:.2f} µs; "
+            f"ratio of speeds {median(ratios):.2f} ({low:.2f}–{high:.2f} for the middle half)"
+        )
+    finally:
+        client.stop()
+        pair.server.stop()
 
 
 def storm(sockets: int) -> None:
@@ -140,11 +158,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", default=["storm", "http", "slow"])
+    parser.add_argument("parts", nargs="*", default=["loop", "storm", "http", "slow"])
     options = parser.parse_args()
     build()
     raise_file_limit()
     with stores():
+        if "loop" in options.parts:
+            loop(2000)
+            loop(5000)
         if "storm" in options.parts:
             storm(5000)
         if "http" in options.parts:
