@@ -66,7 +66,7 @@ def loop(sockets: int) -> None:
         bare, ours = (median(pair[place] for pair in results) for place in (0, 1))
         low, high = ratios[len(ratios) // 4], ratios[-len(ratios) // 4]
         print(
-            f"{sockets} sockets, processor time for one delivery: bare loop {bare:.2f} µs, ours {ours:.2f} µs; "
+            f"{sockets} sockets, processor time of a delivery: bare loop {bare:.2f} µs, ours {ours:.2f} µs; "
             f"ratio of speeds {median(ratios):.2f} ({low:.2f}–{high:.2f} for the middle half)"
         )
     finally:
