@@ -15,8 +15,8 @@ from typing import Protocol, cast
 
 from realtime.frames import text_frame
 
-#: Viewers served between two turns of the event loop: one or two milliseconds' worth of writes.
-BATCH = 256
+#: Viewers served between two turns of the event loop: about a millisecond's worth of writes.
+BATCH = 128
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -67,7 +67,10 @@ class SocketViewer:
     async def _drain(self) -> None:
         while self._waiting is not None:
             frame, self._waiting = self._waiting, None
-            await self._send(frame.text)
+            try:
+                await self._send(frame.text)
+            except Exception:  # what servers raise when the client has gone; the consumer is told as well
+                return
 
 
 class ScoreboardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
