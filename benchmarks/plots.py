@@ -108,7 +108,7 @@ class _axis:  # noqa: N801 - reads as a function
 
 def _round_step(extent: float) -> float:
     rough = extent / 5
-    power = 10.0 ** math.floor(math.log10(rough))
+    power: float = 10.0 ** math.floor(math.log10(rough))
     return next(power * step for step in (1, 2, 5, 10) if power * step >= rough)
 
 

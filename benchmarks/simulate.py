@@ -192,8 +192,6 @@ def _quantiles(activity: Any, design: Design, parts: int) -> tuple[str, ...]:
 
 def measured_costs() -> Costs:
     """Redis' own processor time for a board and for a poke, and our process' for a delivery."""
-    import redis as library
-
     from benchmarks.tier import Costs, measured_delivery_s
     from scores import ranking as door
     from scores.scoring import Player
@@ -212,12 +210,13 @@ def measured_costs() -> Costs:
         for _ in range(times):
             work()
         after = redis.info("cpu")
-        return sum(after[f"used_cpu_{kind}"] - before[f"used_cpu_{kind}"] for kind in ("user", "sys")) / times
+        used: float = sum(after[name] - before[name] for name in ("used_cpu_user", "used_cpu_sys"))
+        return used / times
 
     board_s = cost(board.board, 5_000)
-    subscribers = [library.Redis.from_url(os.environ["REDIS_URL"]).pubsub() for _ in range(50)]
+    subscribers: list[Any] = [redis.pubsub() for _ in range(50)]
     for each in subscribers:
-        each.subscribe("poke")  # type: ignore[no-untyped-call]
+        each.subscribe("poke")
         each.get_message(timeout=1)
     poke_s = cost(lambda: redis.publish("poke", "x" * 60), 1_000) / len(subscribers)
     delivery_s = measured_delivery_s(pages.load("fanout.json"), "ours", 5_000)
@@ -264,8 +263,8 @@ def fan_out(costs: Costs, quick: bool) -> str:
     head += ["egress Gbit/s", "last viewer p50, p99 (ms)", *(f"processes, {name}" for name in rivals)]
     return (
         f"Measured and put in: {costs.delivery_s * 1e6:.1f} µs a delivery, {costs.board_s * 1e6:.0f} µs of "
-        f"Redis a board, {costs.poke_s * 1e6:.1f} µs a poke and process; a board is {board_bytes()} bytes.\n\n"
-        + pages.table(head, rows)
+        f"Redis a board, {costs.poke_s * 1e6:.1f} µs a poke and process; "
+        f"a board is {board_bytes():,} bytes.\n\n" + pages.table(head, rows)
     )
 
 

@@ -181,7 +181,7 @@ class _Run:
 
 def measured_delivery_s(results: list[dict[str, Any]], server: str, sockets: int) -> float:
     """The median processor time (s) of one delivery in the fan-out benchmark's results."""
-    rates = sorted(
+    rates: list[float] = sorted(
         r["deliveries_per_cpu_s"]
         for r in results
         if r["server"] == server and r["sockets"] == sockets and "deliveries_per_cpu_s" in r
