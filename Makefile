@@ -7,7 +7,7 @@ export PORT DATA_DIR
 STACK = exec $(PYTHON) -m devstack
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint token verify bench-path bench-fanout bench-ranks screenshots lock clean
+.PHONY: help run test lint token verify load simulate bench-path bench-fanout bench-ranks bench-growth bench-rivals screenshots lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,12 @@ endif
 verify: ## check every ledger against its player (while make run runs)
 	@$(STACK) verify
 
+load: ## play many players and viewers with locust, with a report (ARGS="--help" for sizes and another server)
+	@$(STACK) load --args='$(ARGS)'
+
+simulate: ## simulate DynamoDB's partitions and ten million viewers (ARGS=--quick)
+	@$(STACK) simulate --args='$(ARGS)'
+
 bench-path: ## measure the way of an update from the POST to 100 open pages
 	@$(STACK) bench-path
 
@@ -39,6 +45,12 @@ bench-fanout: ## measure boards to thousands of sockets, next to other servers
 
 bench-ranks: ## measure ranks among a million players
 	@$(STACK) bench-ranks
+
+bench-growth: ## measure what grows with players, viewers and updates (ARGS=--quick)
+	@$(STACK) bench-growth --args='$(ARGS)'
+
+bench-rivals: ## compare with what a user would pick instead, also under faults (ARGS=--quick)
+	@$(STACK) bench-rivals --args='$(ARGS)'
 
 screenshots: ## take the README's pictures from a running demo (PORT=)
 	@$(STACK) screenshots

@@ -90,8 +90,8 @@ class _axis:  # noqa: N801 - reads as a function
         self.log = log
         lowest, highest = min(values), max(values)
         if log:
-            self.low = 10 ** math.floor(math.log10(lowest))
-            self.high = max(10 ** math.ceil(math.log10(highest)), self.low * 10)
+            self.low: float = 10.0 ** math.floor(math.log10(lowest))
+            self.high: float = max(10.0 ** math.ceil(math.log10(highest)), self.low * 10)
             decades = round(math.log10(self.high / self.low))
             self.ticks = [self.low * 10.0**n for n in range(0, decades + 1, 1 + decades // 9)]
         else:
@@ -109,7 +109,7 @@ class _axis:  # noqa: N801 - reads as a function
 def _round_step(extent: float) -> float:
     rough = extent / 5
     power: float = 10.0 ** math.floor(math.log10(rough))
-    return next(power * step for step in (1, 2, 5, 10) if power * step >= rough)
+    return min(power * step for step in (1.0, 2.0, 5.0, 10.0) if power * step >= rough)
 
 
 def number(value: float) -> str:

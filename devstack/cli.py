@@ -21,6 +21,13 @@ MODULES = {
     "bench-path": ("benchmarks.path", "measure the way of an update to the pages"),
     "bench-fanout": ("benchmarks.fanout", "measure boards to many sockets, next to other servers"),
     "bench-ranks": ("benchmarks.ranks", "measure ranks among a million players"),
+    "bench-growth": ("benchmarks.growth", "measure what grows with players, viewers and updates"),
+    "bench-rivals": (
+        "benchmarks.sidebyside",
+        "compare with what a user would pick instead, also under faults",
+    ),
+    "simulate": ("benchmarks.simulate", "simulate DynamoDB's partitions and ten million viewers"),
+    "load": ("benchmarks.load", "play many players and viewers with locust"),
     "screenshots": ("devstack.screenshots", "take the README's pictures from a running demo"),
     "lock": ("devstack.lock", "pin every package with its hashes, after a change of requirements*.txt"),
 }
@@ -89,7 +96,10 @@ def parser() -> argparse.ArgumentParser:
     token.add_argument("--scope")
     verbs.add_parser("verify", help="check every ledger against its player")
     for name, (_, text) in MODULES.items():
-        verbs.add_parser(name, help=text)
+        module = verbs.add_parser(name, help=text)
+        module.add_argument(
+            "--args", default="", help='its own arguments, in one string ("--help" lists them)'
+        )
     verbs.add_parser("clean", help="remove what was made; asks before data")
     return parser
 
@@ -142,7 +152,7 @@ def verify(options: argparse.Namespace) -> int:
 
 
 def module(options: argparse.Namespace) -> int:
-    return _call("-m", MODULES[options.verb][0])
+    return _call("-m", MODULES[options.verb][0], *shlex.split(options.args))
 
 
 def _manage(*arguments: str) -> int:
