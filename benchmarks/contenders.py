@@ -139,7 +139,7 @@ class Viewer:
         self._socket: ClientConnection | None = None
 
     async def open(self) -> None:
-        self._socket = await connect(self._url, compression=None)
+        self._socket = await connect(self._url, compression=None, ping_interval=None)
         if self._engine_io:
             await self._socket.recv()
             await self._socket.send("40")

@@ -227,11 +227,14 @@ class Watcher:
     async def watch(self, contender: Contender, port: int) -> None:
         while True:
             viewer = Viewer(contender, port)
-            with contextlib.suppress(OSError, WebSocketException):
+            try:
                 await viewer.open()
                 while True:
                     self._see((await viewer.board())["top10"])
-            await asyncio.sleep(0.5)
+            except (OSError, WebSocketException):
+                await asyncio.sleep(0.5)
+            finally:
+                await viewer.close()
 
     def _see(self, rows: list[dict[str, object]]) -> None:
         self.scores = [int(str(row["score"])) for row in rows]
@@ -253,22 +256,22 @@ class Watcher:
 def watching(contender: Contender, port: int) -> Iterator[list[Watcher]]:
     """Pages in a thread of their own."""
     watchers = [Watcher() for _ in range(WATCHERS)]
-    loop = asyncio.new_event_loop()
+    over = threading.Event()
 
     async def watch_all() -> None:
-        await asyncio.gather(*(watcher.watch(contender, port) for watcher in watchers))
+        tasks = [asyncio.create_task(watcher.watch(contender, port)) for watcher in watchers]
+        await asyncio.to_thread(over.wait)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    thread = threading.Thread(target=loop.run_forever)
+    thread = threading.Thread(target=lambda: asyncio.run(watch_all()))
     thread.start()
-    task = asyncio.run_coroutine_threadsafe(watch_all(), loop)
     try:
         yield watchers
     finally:
-        task.cancel()
-        time.sleep(0.2)
-        loop.call_soon_threadsafe(loop.stop)
+        over.set()
         thread.join()
-        loop.close()
 
 
 def run(folder: Path, *, quick: bool) -> list[Result]:
