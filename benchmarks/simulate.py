@@ -241,7 +241,7 @@ def fan_out(costs: Costs, quick: bool) -> str:
             others = {name: _processes(viewers, changes, cost) for name, cost in rivals.items()}
             rows.append(_tier_row(viewers, changes, tier, list(others.values())))
             latency.setdefault(f"{changes:g} changes/s", []).append((viewers, tier.p99_ms))
-            if changes == CHANGES[0]:
+            if changes == CHANGES[-1]:
                 for name, processes in {"ours": tier.processes, **others}.items():
                     needed.setdefault(name, []).append((viewers, processes))
     if not quick:
@@ -250,7 +250,7 @@ def fan_out(costs: Costs, quick: bool) -> str:
                 "From a change to the last of all viewers, p99", "viewers", "ms", latency, log_x=True
             ),
             "scale-processes.svg": plots.lines(
-                f"Processes for {CHANGES[0]:g} change/s",
+                f"Processes for {CHANGES[-1]:g} changes/s",
                 "viewers",
                 "processes",
                 needed,
