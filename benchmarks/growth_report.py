@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from benchmarks import pages, plots
 
@@ -32,7 +31,9 @@ def parts(results: Mapping[str, Row]) -> dict[str, str]:
             "rank_p50_ms": ("rank p50 (ms)", ".1f"),
             "cpu_ms_per_rank": ("server CPU ms per rank", ".2f"),
         }
-        texts["players"] = table("players", results["players"], columns)
+        texts["players"] = (
+            table("players", results["players"], columns) + "\n\n" + flatness(results["players"])
+        )
     if "viewers" in results:
         columns = {
             "cpu_ms_per_board": ("server CPU ms per update and board", ".1f"),
@@ -150,9 +151,8 @@ def capacity(results: Mapping[str, Row]) -> str:
     )
 
 
-def share(results: Mapping[str, Any]) -> float:
+def flatness(players: Row) -> str:
     """How much dearer an update is with most players than with fewest (1: flat)."""
-    sizes = sorted(results["players"], key=int)
-    few, many = (results["players"][size]["cpu_ms_per_update"][0] for size in (sizes[0], sizes[-1]))
-    ratio: float = many / few
-    return ratio
+    few, *_, many = sorted(players, key=int)
+    ratio = players[many]["cpu_ms_per_update"][0] / players[few]["cpu_ms_per_update"][0]
+    return f"An update among {int(many):,} players costs {ratio:.2f} times what it costs among {int(few):,}."
