@@ -77,7 +77,6 @@ def environment(data: Path, dynamodb_url: str, redis_url: str) -> dict[str, str]
         "PYTHONPATH": str(ROOT),
     }
     manage(env, "create_tables")
-    manage(env, "rebuild_ranking", "--full")
     return env
 
 
