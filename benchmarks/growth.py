@@ -251,6 +251,7 @@ def offer(world: World, part: Part, rate: int, seconds: float) -> Measured:
             time.sleep(max(0.0, due - time.perf_counter()))
             pool.submit(one, dice.choice(world.stored), due)
         pool.shutdown(wait=True)
+    time.sleep(max(0.0, began + seconds - time.perf_counter()))
     elapsed = time.perf_counter() - began
     cpu = cpu_s(part.pid) - cpu
     for sender in senders:
