@@ -7,7 +7,7 @@ export PORT DATA_DIR
 STACK = exec $(PYTHON) -m devstack
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint token verify bench-path bench-fanout bench-ranks screenshots lock clean
+.PHONY: help run test lint token verify bench-path bench-fanout bench-ranks screenshots synth deploy diff lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,19 @@ bench-ranks: ## measure ranks among a million players
 
 screenshots: ## take the README's pictures from a running demo (PORT=)
 	@$(STACK) screenshots
+
+# What deploy/settings.py reads, as far as it is given.
+GIVEN = $(foreach name,ENVIRONMENT DOMAIN ZONE_ID ZONE_NAME REGION ALARM_EMAIL PUBLIC ADMIN_CIDRS SERVER_CIDRS \
+  OIDC_ISSUER OIDC_CLIENT_ID SENTRY_SECRET,$(if $($(name)),--set '$(name)=$($(name))'))
+
+synth: ## make and check the CloudFormation templates: no account, no network
+	@$(STACK) synth $(GIVEN)
+
+deploy: ## put everything on AWS: ENVIRONMENT= DOMAIN= ZONE_ID= ZONE_NAME= REGION= ALARM_EMAIL= (docs/deploy.md)
+	@$(STACK) deploy $(GIVEN) $(if $(YES),--yes)
+
+diff: ## what `make deploy` would change, with the same variables
+	@$(STACK) diff $(GIVEN)
 
 lock: ## pin every package with its hashes, after a change of requirements*.txt
 	@$(STACK) lock
