@@ -20,18 +20,17 @@ from settings import Settings
 from stacks.data import DataStack
 
 RUNBOOK = "docs/operations.md"
-#: Refusals in the security log, by the code of the answer; each gets a metric, all together an alarm.
-SUSPICIOUS = {
-    "unauthorized": "RefusedTokens",
-    "forbidden": "RefusedOtherPlayers",
-    "key_reused": "RefusedReusedKeys",
-    "rate_limited": "RefusedOverLimit",
-    "too_many_sockets": "RefusedSockets",
-}
+#: Refusals in the security log that somebody should look at when they pile up: code of the answer,
+#: metric, how many in five minutes are still usual. The log writes at most 20 of a kind in a second.
+SUSPICIOUS = (
+    ("unauthorized", "RefusedTokens", 300),
+    ("forbidden", "RefusedOtherPlayers", 50),
+    ("key_reused", "RefusedReusedKeys", 50),
+    ("rate_limited", "RefusedOverLimit", 600),
+)
 #: Refused updates that are our fault, not the client's.
 OUR_FAULT = ("unavailable", "throttled", "outcome_unknown", "conflict", "overloaded")
 Missing = cloudwatch.TreatMissingData
-Comparison = cloudwatch.ComparisonOperator
 
 
 def namespace(settings: Settings) -> str:
@@ -77,25 +76,26 @@ class Watch(Construct):
         self._watch_logs(log)
         self._watch_stores()
         #: An alarm that ends a deployment and brings the old version back.
-        self.unhealthy = self._watch_the_door()
+        self.errors_alarm = self._watch_the_door()
 
     def add_service(self, service: ecs.FargateService) -> None:
-        """Draw everything, the service's CPU included."""
-        self._draw(service.metric_cpu_utilization(period=cdk.Duration.minutes(5), statistic="Average"))
+        """Watch the service's CPU, and draw everything."""
+        cpu = service.metric_cpu_utilization(period=cdk.Duration.minutes(5), statistic="Average")
+        self._alarm("busy", cpu, "The web tasks are busy although they scale", 85, times=3)
+        self._draw(cpu)
 
     # --- Alarms: names, limits and what to do are in docs/operations.md -----------------------------------
 
     def _alarm(
         self, name: str, of: cloudwatch.IMetric, text: str, limit: float, *,
-        times: int = 1, out_of: int | None = None, missing: Missing = Missing.NOT_BREACHING,
-        comparison: Comparison = Comparison.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+        times: int = 1, missing: Missing = Missing.NOT_BREACHING,
     ) -> str:
-        """An alarm when `of` has reached `limit` in `times` periods `out_of` the last ones; its name."""
+        """An alarm when `of` is above `limit` in `times` periods in a row; its name."""
         alarm_name = f"{self._settings.name}-{name}"
         alarm = cloudwatch.Alarm(
             self, name, alarm_name=alarm_name, alarm_description=f"{text}. What to do: {RUNBOOK}#{name}",
-            metric=of, threshold=limit, comparison_operator=comparison, treat_missing_data=missing,
-            datapoints_to_alarm=times, evaluation_periods=out_of or times,
+            metric=of, threshold=limit, treat_missing_data=missing, evaluation_periods=times,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
         )
         alarm.add_alarm_action(actions.SnsAction(self._topic))
         alarm.add_ok_action(actions.SnsAction(self._topic))
@@ -105,33 +105,32 @@ class Watch(Construct):
     def _metric(self, name: str, statistic: str, minutes: int = 1) -> cloudwatch.Metric:
         return metric(self._settings, name, statistic, minutes=minutes)
 
-    def _ratio(self, expression: str, minutes: int, **named: cloudwatch.Metric) -> cloudwatch.MathExpression:
+    def _expression(self, expression: str, minutes: int, **named: cloudwatch.Metric) -> cloudwatch.MathExpression:
         period = cdk.Duration.minutes(minutes)
         return cloudwatch.MathExpression(expression=expression, using_metrics=named, period=period)
 
     def _watch_the_board(self) -> None:
         """First of all: does a viewer see what the table says?"""
         every = self._settings.sizes.probe_minutes
-        age, failures = self._metric("BoardDifferenceAge", "Maximum", every), self._metric("ProbeFailures", "Sum", every)
+        age = self._metric("BoardDifferenceAge", "Maximum", every)
+        self._alarm("board-truth", age, "What viewers see is not what the table says", 4, times=2)
         self._alarm(
-            "board-differs", age, "What viewers see is not what the table says, or nobody looks", 5,
-            times=3, missing=Missing.BREACHING,
+            "probe-failures", self._metric("ProbeFailures", "Sum", every),
+            "The probe sees no board or no table, or does not run", 0, times=3, missing=Missing.BREACHING,
         )
-        self._alarm("probe-blind", failures, "The probe sees no board or no table", 1, times=3)
-        self._alarm("ranking-repairs", self._metric("RankingRepairs", "Sum", 15), "Merges into the ranking get lost", 50)
-        self._alarm("cache-down", self._metric("CacheDown", "Maximum"), "Processes do without the ranking cache", 1, times=3)
+        repairs, down = self._metric("RankingRepairs", "Sum", 5), self._metric("CacheDown", "Maximum")
+        self._alarm("ranking-repairs", repairs, "Merges into the ranking get lost", 50, times=2)
+        self._alarm("cache-down", down, "Processes do without the ranking cache", 0, times=5)
         slow = "A new board takes more than a second to the last socket of a process"
-        self._alarm("fan-out-slow", self._metric("FanOutTime", "p99"), slow, 1000, times=3, out_of=5)
-        behind = self._ratio(
+        self._alarm("fan-out", self._metric("FanOutTime", "p99"), slow, 1000, times=5)
+        behind = self._expression(
             "100 * behind / open", 1,
             behind=self._metric("BehindSockets", "Average"), open=self._metric("OpenSockets", "Average"),
         )
         self._alarm("viewers-behind", behind, "More than 5 % of the viewers do not take what they are sent", 5, times=5)
-        silent = "No process writes metrics"
-        self._alarm(
-            "no-metrics", self._metric("UpdatesAccepted", "SampleCount"), silent, 1, times=5,
-            comparison=Comparison.LESS_THAN_THRESHOLD, missing=Missing.BREACHING,
-        )
+        # An expression, because the alarm is about what is not there.
+        lines = self._expression("1 - lines", 5, lines=self._metric("UpdatesAccepted", "SampleCount", 5))
+        self._alarm("no-metrics", lines, "No process writes metrics", 0, missing=Missing.BREACHING)
 
     def _watch_updates(self) -> None:
         accepted = self._metric("UpdatesAccepted", "Sum", 5)
@@ -143,36 +142,27 @@ class Watch(Construct):
             for place, code in enumerate(OUR_FAULT)
         }
         failures = " + ".join(f"FILL({name}, 0)" for name in failed)
-        share = self._ratio(
-            f"IF({failures} >= 10, 100 * ({failures}) / ({failures} + FILL(accepted, 0)), 0)", 5, accepted=accepted, **failed
+        share = self._expression(
+            f"IF({failures} >= 10, 100 * ({failures}) / (FILL(accepted, 0) + 1), 0)", 5, accepted=accepted, **failed
         )
         self._alarm("updates-failing", share, "More than 1 % of the updates fail, and not by the client's fault", 1)
-        slow = self._metric("UpdateTime", "p99")
-        self._alarm("updates-slow", slow, "Updates take more than a second", 1000, times=3, out_of=5)
-        conflicts = self._ratio(
+        self._alarm("slow-updates", self._metric("UpdateTime", "p99"), "Updates take more than a second", 1000, times=5)
+        conflicts = self._expression(
             "IF(conflicts >= 100, 100 * conflicts / (accepted + 1), 0)", 15,
             conflicts=self._metric("LedgerConflicts", "Sum", 15), accepted=self._metric("UpdatesAccepted", "Sum", 15),
         )
         self._alarm("ledger-conflicts", conflicts, "Writers of one player get in each other's way", 20)
 
     def _watch_logs(self, log: logs.LogGroup) -> None:
-        """Metrics from the log: refusals that may be an attack, and errors nobody expected."""
+        """Metrics from the log: refusals that may be an attack, and errors that nobody expected."""
         of_security = logs.FilterPattern.string_value("$.logger", "=", "scores.security")
-        counted = {
-            name: self._count(log, name, logs.FilterPattern.all(
-                of_security, logs.FilterPattern.string_value("$.event", "=", code)
-            ))
-            for code, name in SUSPICIOUS.items()
-        }
-        together = self._ratio(
-            " + ".join(f"FILL({name.lower()}, 0)" for name in counted), 5,
-            **{name.lower(): each for name, each in counted.items()},
-        )
-        self._alarm("suspicious-requests", together, "Many requests are refused that should not have been sent", 300)
-        errors = self._count(log, "UnexpectedErrors", logs.FilterPattern.any(
-            *(logs.FilterPattern.string_value("$.level", "=", level) for level in ("ERROR", "CRITICAL"))
-        ))
-        self._alarm("unexpected-errors", errors, "A process wrote an error to its log", 1)
+        for code, name, usual in SUSPICIOUS:
+            of_code = logs.FilterPattern.string_value("$.event", "=", code)
+            refused = self._count(log, name, logs.FilterPattern.all(of_security, of_code))
+            self._alarm(f"refused-{code.replace('_', '-')}", refused, f"Many requests are refused as `{code}`", usual)
+        levels = (logs.FilterPattern.string_value("$.level", "=", level) for level in ("ERROR", "CRITICAL"))
+        errors = self._count(log, "UnexpectedErrors", logs.FilterPattern.any(*levels))
+        self._alarm("unexpected-errors", errors, "A process wrote an error to its log", 0)
 
     def _count(self, log: logs.LogGroup, name: str, pattern: logs.IFilterPattern) -> cloudwatch.Metric:
         found = logs.MetricFilter(
@@ -182,33 +172,33 @@ class Watch(Construct):
         return found.metric(statistic="Sum", period=cdk.Duration.minutes(5))
 
     def _watch_stores(self) -> None:
-        throttled = {
-            f"{name.lower()}{place}": cloudwatch.Metric(
-                namespace="AWS/DynamoDB", metric_name=f"{name}ThrottleEvents", statistic="Sum",
-                dimensions_map={"TableName": table.table_name}, period=cdk.Duration.minutes(5),
+        for place, table in (("scores", self._data.scores), ("ledger", self._data.ledger)):
+            throttled = cloudwatch.Metric(
+                namespace="AWS/DynamoDB", metric_name="WriteThrottleEvents", statistic="Sum",
+                dimensions_map={"TableName": table.table_name}, period=cdk.Duration.minutes(1),
             )
-            for place, table in enumerate((self._data.scores, self._data.ledger))
-            for name in ("Read", "Write")
-        }
-        total = self._ratio(" + ".join(f"FILL({name}, 0)" for name in throttled), 5, **throttled)
-        self._alarm("table-throttled", total, "DynamoDB throttles", 10)
-        full = cloudwatch.Metric(
-            namespace="AWS/ElastiCache", metric_name="DatabaseMemoryUsagePercentage", statistic="Maximum",
-            dimensions_map={"ReplicationGroupId": self._data.valkey.ref}, period=cdk.Duration.minutes(5),
+            self._alarm(f"throttled-{place}", throttled, f"DynamoDB throttles writes of the table of {place}", 0, times=3)
+        memory, evictions = (
+            cloudwatch.Metric(
+                namespace="AWS/ElastiCache", metric_name=name, statistic=statistic,
+                dimensions_map={"ReplicationGroupId": self._data.valkey.ref}, period=cdk.Duration.minutes(5),
+            )
+            for name, statistic in (("DatabaseMemoryUsagePercentage", "Maximum"), ("Evictions", "Sum"))
         )
+        full = self._expression("IF(evictions > 0, 100, memory)", 5, memory=memory, evictions=evictions)
         self._alarm("cache-full", full, "The memory of the ranking cache is nearly full", 80, times=3)
         undelivered = self._data.events.undelivered.metric_approximate_number_of_messages_visible(
             period=cdk.Duration.minutes(5), statistic="Maximum"
         )
-        self._alarm("events-undelivered", undelivered, "ScoreChanged events could not be delivered", 1)
+        self._alarm("undelivered-events", undelivered, "ScoreChanged events could not be delivered", 0)
 
     def _watch_the_door(self) -> str:
-        refused = self._balancer.metrics.http_code_elb(
-            elb.HttpCodeElb.ELB_5XX_COUNT, period=cdk.Duration.minutes(5), statistic="Sum"
+        errors = self._web.metrics.http_code_target(
+            elb.HttpCodeTarget.TARGET_5XX_COUNT, period=cdk.Duration.minutes(1), statistic="Sum"
         )
-        self._alarm("errors-at-the-door", refused, "The load balancer answers with errors of its own", 10)
-        unhealthy = self._web.metrics.unhealthy_host_count(period=cdk.Duration.minutes(1), statistic="Maximum")
-        return self._alarm("processes-unhealthy", unhealthy, "A web process says that it is not ready", 1, times=5)
+        unready = self._web.metrics.unhealthy_host_count(period=cdk.Duration.minutes(1), statistic="Maximum")
+        self._alarm("not-ready", unready, "A web process says that it is not ready", 0, times=5)
+        return self._alarm("server-errors", errors, "The application answers with server errors", 20, times=3)
 
     # --- Dashboard ----------------------------------------------------------------------------------
 
@@ -234,7 +224,7 @@ class Watch(Construct):
         )
         dashboard.add_widgets(
             _graph("Refused updates by code", by_code),
-            _graph("Suspicious requests", *(of(name, "Sum", 5) for name in SUSPICIOUS.values())),
+            _graph("Suspicious requests", *(of(name, "Sum", 5) for _, name, _ in SUSPICIOUS)),
             _graph("Conflicts, cache", of("LedgerConflicts", "Sum"), of("CacheDown", "Maximum"), of("ProbeFailures", "Sum")),
         )
         requests = self._balancer.metrics.request_count(period=cdk.Duration.minutes(1))

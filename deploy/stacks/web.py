@@ -153,7 +153,7 @@ class WebStack(cdk.Stack):
         service = self._service(
             "Web", task, count=fewest, health_check_grace_period=cdk.Duration.seconds(60),
             deployment_alarms=ecs.DeploymentAlarmConfig(
-                alarm_names=[self._watch.unhealthy], behavior=ecs.AlarmBehavior.ROLLBACK_ON_ALARM
+                alarm_names=[self._watch.errors_alarm], behavior=ecs.AlarmBehavior.ROLLBACK_ON_ALARM
             ),
         )
         service.attach_to_application_target_group(healthy)
