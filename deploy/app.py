@@ -8,6 +8,7 @@ import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
 from settings import SettingsError, from_context
+from stacks.beanstalk import BeanstalkStack
 from stacks.data import DataStack
 from stacks.edge import EdgeStack
 from stacks.nag import acknowledge
@@ -22,14 +23,19 @@ def build(app: cdk.App) -> None:
     prefix = f"Scoreboard{settings.environment.title()}"
 
     data = DataStack(app, f"{prefix}Data", settings, env=here)
-    front = EdgeStack(app, f"{prefix}Edge", settings, env=edge, cross_region_references=True)
-    web = WebStack(app, f"{prefix}Web", settings, data=data, edge=front, env=here, cross_region_references=True)
+    if settings.beanstalk_platform:
+        web: cdk.Stack = BeanstalkStack(app, f"{prefix}Web", settings, data=data, env=here)
+        meant: dict[str, cdk.Stack] = {"Data": data, "Beanstalk": web}
+    else:
+        front = EdgeStack(app, f"{prefix}Edge", settings, env=edge, cross_region_references=True)
+        web = WebStack(app, f"{prefix}Web", settings, data=data, edge=front, env=here, cross_region_references=True)
+        meant = {"Data": data, "Web": web}
 
     cdk.Tags.of(app).add("application", "scoreboard")
     cdk.Tags.of(app).add("environment", settings.environment)
 
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks())
-    acknowledge({"Data": data, "Web": web}, settings)
+    acknowledge(meant, settings)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,9 @@ class Settings:
     oidc_client_id: str
     #: Secrets Manager name of the Sentry DSN; empty: no Sentry.
     sentry_secret: str
+    #: Solution stack of Elastic Beanstalk (`aws elasticbeanstalk list-available-solution-stacks`), to run
+    #: the web process there; empty: containers on Fargate.
+    beanstalk_platform: str
 
     @property
     def sizes(self) -> Sizes:
@@ -81,6 +84,7 @@ def from_context(app: cdk.App) -> Settings:
         oidc_issuer=text("oidc_issuer", ""),
         oidc_client_id=text("oidc_client_id", ""),
         sentry_secret=text("sentry_secret", ""),
+        beanstalk_platform=text("beanstalk_platform", ""),
     )
     _check(settings)
     return settings

@@ -20,6 +20,7 @@ _XRAY = "X-Ray knows no resources for PutTraceSegments and PutTelemetryRecords."
 _ENVIRONMENT = "What is in the environment is no secret; secrets come from Secrets Manager."
 _LOGS_OF_LOGS = "Holds access logs, or files that everybody may read through CloudFront, whose log has each request."
 _EACH_RELEASE = "Every release has another revision of the task definition and another id of the task."
+_PLATFORM = "What AWS says that every environment of the platform needs."
 _SDK_CALLS = "AWS679f53fac002430cb0da5b7982bd2287"  # CDK's name for the function behind AwsCustomResource
 _IAM4 = "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]"
 _ALL = "AwsSolutions-IAM5[Resource::*]"
@@ -46,6 +47,12 @@ MEANT: tuple[tuple[str, str, str, str], ...] = (
     ("Web", "Release/Provider", "AwsSolutions-IAM5[Resource::<@Release/Function.Arn>:*]", "CDK's provider may call any version of the one function."),
     ("Web", "Release/Provider", "AwsSolutions-L1", "CDK's own function, which it keeps up to date."),
     *(("Web", name, "AwsSolutions-S1", _LOGS_OF_LOGS) for name in ("BalancerLogs", "Site/Static", "Site/Logs")),
+    *(("Beanstalk", name, f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{policy}]", _PLATFORM) for name, policy in (
+        ("Instance", "AWSElasticBeanstalkWebTier"),
+        ("Service", "service-role/AWSElasticBeanstalkEnhancedHealth"),
+        ("Service", "AWSElasticBeanstalkManagedUpdatesCustomerRolePolicy"),
+    )),
+    ("Beanstalk", "Environment", "AwsSolutions-EB4", "They go to CloudWatch instead."),
     ("Web", "Site/Distribution", "AwsSolutions-CFR1", "A leaderboard is for everybody, wherever they are."),
 )
 
@@ -62,6 +69,8 @@ MEANT_IN_DEV: tuple[tuple[str, str, str, str], ...] = (
 def acknowledge(stacks: Mapping[str, cdk.Stack], settings: Settings) -> None:
     """Tell cdk-nag what is meant. KeyError when a construct is not there any more."""
     for stack, path, rule, reason in MEANT if settings.sizes.protected else MEANT + MEANT_IN_DEV:
+        if stack not in stacks:
+            continue  # Fargate in place of Elastic Beanstalk, or the other way round
         root = stacks[stack]
 
         def generated(found: re.Match[str], root: cdk.Stack = root) -> str:

@@ -53,6 +53,48 @@ PROBE = Rights(scores=("GetItem", "BatchGetItem"), indexes=("Query",))
 RELEASE = Rights(scores=("DescribeTable", "UpdateItem"), ledger=("DescribeTable", "DescribeTimeToLive"))
 
 
+def allow(role: iam.IGrantable, rights: Rights, data: DataStack) -> None:
+    """Give `role` these rights on the tables."""
+    scores, ledger = data.scores.table_arn, data.ledger.table_arn
+    for actions, resources in (
+        (rights.scores, [scores]),
+        (rights.indexes, [f"{scores}/index/TopScores", f"{scores}/index/Flagged"]),
+        (rights.ledger, [ledger]),
+    ):
+        if actions:
+            names = [f"dynamodb:{action}" for action in actions]
+            role.grant_principal.add_to_principal_policy(iam.PolicyStatement(actions=names, resources=resources))
+
+
+def application_environment(settings: Settings, data: DataStack) -> dict[str, str]:
+    """What scoreboard_site/settings.py wants to know, but for the secrets."""
+    identity = data.identity
+    return {
+        "AWS_REGION": settings.region,
+        "ALLOWED_HOSTS": settings.domain,
+        "COGNITO_AWS_REGION": settings.region,
+        "COGNITO_CLIENT_IDS": identity.client_ids,
+        "COGNITO_DOMAIN": identity.sign_in_origin,
+        "COGNITO_USER_POOL": identity.pool.user_pool_id,
+        "COGNITO_WEB_CLIENT_ID": identity.web_client.user_pool_client_id,
+        "DATA_DIR": "/tmp/scoreboard",
+        "DEBUG": "false",
+        "SCOREBOARD_ALLOWED_ORIGINS": settings.origin,
+        "SCOREBOARD_MAY_SCAN": "false",
+        "SCOREBOARD_METRICS_NAMESPACE": f"Scoreboard/{settings.environment}",
+        "SCOREBOARD_PUBLIC": str(settings.public).lower(),
+        "SCOREBOARD_REQUIRE_TICKET": "true",
+        "SCOREBOARD_TABLE_PREFIX": f"{settings.name}-",
+        "SCOREBOARD_TRUSTED_PROXIES": "2",  # CloudFront and the load balancer
+        # A person completes an action every few seconds; an office shares an address.
+        "SCOREBOARD_PLAYER_RATE": "1",
+        "SCOREBOARD_PLAYER_BURST": "20",
+        "SCOREBOARD_ADDRESS_RATE": "20",
+        "SCOREBOARD_ADDRESS_BURST": "200",
+        "SENTRY_ENVIRONMENT": settings.environment,
+    }
+
+
 class Tasks(Construct):
     """Makes task definitions: same image, user, read-only root, log group; other command and rights."""
 
@@ -96,8 +138,14 @@ class Tasks(Construct):
             ),
             volumes=[ecs.Volume(name="tmp")],
         )
-        self._allow(task.task_role, rights)
-        all_secrets = {"SECRET_KEY": self._data.secret_key, "REDIS_URL": self._data.redis_url, **(secrets or {})}
+        allow(task.task_role, rights, self._data)
+        data = self._data
+        all_secrets = {
+            "SECRET_KEY": data.secret_key,
+            "REDIS_URL": data.redis_url,
+            "SCOREBOARD_TICKET_KEYS": data.ticket_keys,
+            **(secrets or {}),
+        }
         if self._settings.sentry_secret:
             all_secrets["SENTRY_DSN"] = secretsmanager.Secret.from_secret_name_v2(
                 self, f"{name}Sentry", self._settings.sentry_secret
@@ -110,58 +158,18 @@ class Tasks(Construct):
             readonly_root_filesystem=True,
             stop_timeout=cdk.Duration.seconds(STOP_TIMEOUT_S),
             linux_parameters=self._with_init(name),
-            environment={**self._environment(), **(_TRACED if serves else {}), **(environment or {})},
+            environment={**application_environment(self._settings, self._data), **(_TRACED if serves else {}), **(environment or {})},
             secrets={key: ecs.Secret.from_secrets_manager(secret) for key, secret in all_secrets.items()},
             logging=self._log_driver(name.lower()),
             port_mappings=[ecs.PortMapping(container_port=WEB_PORT)] if serves else None,
         )
-        container.add_mount_points(ecs.MountPoint(container_path="/tmp", source_volume="tmp", read_only=False))  # noqa: S108
+        container.add_mount_points(ecs.MountPoint(container_path="/tmp", source_volume="tmp", read_only=False))
         container.add_ulimits(
             ecs.Ulimit(name=ecs.UlimitName.NOFILE, soft_limit=OPEN_FILES, hard_limit=OPEN_FILES)
         )
         if serves:
             self._add_collector(task)
         return task
-
-    def _environment(self) -> dict[str, str]:
-        """What scoreboard_site/settings.py wants to know, but for the secrets."""
-        settings, identity = self._settings, self._data.identity
-        return {
-            "AWS_REGION": settings.region,
-            "ALLOWED_HOSTS": settings.domain,
-            "COGNITO_AWS_REGION": settings.region,
-            "COGNITO_CLIENT_IDS": identity.client_ids,
-            "COGNITO_DOMAIN": identity.sign_in_origin,
-            "COGNITO_USER_POOL": identity.pool.user_pool_id,
-            "COGNITO_WEB_CLIENT_ID": identity.web_client.user_pool_client_id,
-            "DATA_DIR": "/tmp/scoreboard",  # noqa: S108
-            "DEBUG": "false",
-            "SCOREBOARD_ALLOWED_ORIGINS": settings.origin,
-            "SCOREBOARD_MAY_SCAN": "false",
-            "SCOREBOARD_METRICS_NAMESPACE": f"Scoreboard/{settings.environment}",
-            "SCOREBOARD_PUBLIC": str(settings.public).lower(),
-            "SCOREBOARD_REQUIRE_TICKET": "true",
-            "SCOREBOARD_TABLE_PREFIX": f"{settings.name}-",
-            "SENTRY_ENVIRONMENT": settings.environment,
-            "SCOREBOARD_TRUSTED_PROXIES": "2",  # CloudFront and the load balancer
-            # A person completes an action every few seconds; an office shares an address.
-            "SCOREBOARD_PLAYER_RATE": "1",
-            "SCOREBOARD_PLAYER_BURST": "20",
-            "SCOREBOARD_ADDRESS_RATE": "20",
-            "SCOREBOARD_ADDRESS_BURST": "200",
-        }
-
-    def _allow(self, role: iam.IRole, rights: Rights) -> None:
-        scores, ledger = self._data.scores.table_arn, self._data.ledger.table_arn
-        for actions, resources in (
-            (rights.scores, [scores]),
-            (rights.indexes, [f"{scores}/index/TopScores", f"{scores}/index/Flagged"]),
-            (rights.ledger, [ledger]),
-        ):
-            if actions:
-                role.add_to_principal_policy(
-                    iam.PolicyStatement(actions=[f"dynamodb:{action}" for action in actions], resources=resources)
-                )
 
     def _add_collector(self, task: ecs.FargateTaskDefinition) -> None:
         """Receives spans on the loopback address and passes them on to X-Ray."""
