@@ -28,7 +28,9 @@ def build(app: cdk.App) -> None:
         meant: dict[str, cdk.Stack] = {"Data": data, "Beanstalk": web}
     else:
         front = EdgeStack(app, f"{prefix}Edge", settings, env=edge, cross_region_references=True)
-        web = WebStack(app, f"{prefix}Web", settings, data=data, edge=front, env=here, cross_region_references=True)
+        web = WebStack(
+            app, f"{prefix}Web", settings, data=data, edge=front, env=here, cross_region_references=True
+        )
         meant = {"Data": data, "Web": web}
 
     cdk.Tags.of(app).add("application", "scoreboard")

@@ -97,7 +97,9 @@ def parser() -> argparse.ArgumentParser:
         verbs.add_parser(name, help=text)
     for name, text in AWS_VERBS.items():
         aws = verbs.add_parser(name, help=text)
-        aws.add_argument("--set", action="append", default=[], type=setting, metavar="NAME=VALUE", dest="given")
+        aws.add_argument(
+            "--set", action="append", default=[], type=setting, metavar="NAME=VALUE", dest="given"
+        )
         aws.add_argument("--yes", action="store_true", help="do not ask before rights are changed")
     verbs.add_parser("clean", help="remove what was made; asks before data")
     return parser

@@ -29,14 +29,19 @@ Options = dict[str, dict[str, str]]
 
 
 class BeanstalkStack(cdk.Stack):
-    def __init__(self, scope: Construct, identifier: str, settings: Settings, *, data: DataStack, **options: object) -> None:
+    def __init__(
+        self, scope: Construct, identifier: str, settings: Settings, *, data: DataStack, **options: object
+    ) -> None:
         super().__init__(scope, identifier, **options)  # type: ignore[arg-type]
         self._settings, self._data = settings, data
         zone = route53.HostedZone.from_hosted_zone_attributes(
             self, "Zone", hosted_zone_id=settings.zone_id, zone_name=settings.zone_name
         )
         certificate = acm.Certificate(
-            self, "Certificate", domain_name=settings.domain, validation=acm.CertificateValidation.from_dns(zone)
+            self,
+            "Certificate",
+            domain_name=settings.domain,
+            validation=acm.CertificateValidation.from_dns(zone),
         )
         secrets = {
             "SECRET_KEY": data.secret_key,
@@ -81,7 +86,9 @@ class BeanstalkStack(cdk.Stack):
             solution_stack_name=settings.beanstalk_platform,
             version_label=version.ref,
             option_settings=[
-                beanstalk.CfnEnvironment.OptionSettingProperty(namespace=namespace, option_name=name, value=value)
+                beanstalk.CfnEnvironment.OptionSettingProperty(
+                    namespace=namespace, option_name=name, value=value
+                )
                 for namespace, values in chosen.items()
                 for name, value in values.items()
             ],
@@ -106,7 +113,8 @@ class BeanstalkStack(cdk.Stack):
         """What differs from the platform's defaults. AWS Elastic Beanstalk Developer Guide, "Configuration options"."""
         network, (fewest, most) = self._data.network, self._settings.sizes.web_tasks
         private, public = (
-            ",".join(network.vpc.select_subnets(subnet_group_name=name).subnet_ids) for name in ("tasks", "public")
+            ",".join(network.vpc.select_subnets(subnet_group_name=name).subnet_ids)
+            for name in ("tasks", "public")
         )
         return {
             "aws:autoscaling:asg": {"MinSize": str(fewest), "MaxSize": str(most)},
@@ -116,8 +124,17 @@ class BeanstalkStack(cdk.Stack):
                 "DisableIMDSv1": "true",
             },
             "aws:ec2:instances": {"InstanceTypes": "t4g.small", "SupportedArchitectures": "arm64"},
-            "aws:ec2:vpc": {"VPCId": network.vpc.vpc_id, "Subnets": private, "ELBSubnets": public, "ELBScheme": "public"},
-            "aws:elasticbeanstalk:command": {"DeploymentPolicy": "RollingWithAdditionalBatch", "BatchSize": "50", "BatchSizeType": "Percentage"},
+            "aws:ec2:vpc": {
+                "VPCId": network.vpc.vpc_id,
+                "Subnets": private,
+                "ELBSubnets": public,
+                "ELBScheme": "public",
+            },
+            "aws:elasticbeanstalk:command": {
+                "DeploymentPolicy": "RollingWithAdditionalBatch",
+                "BatchSize": "50",
+                "BatchSizeType": "Percentage",
+            },
             "aws:elasticbeanstalk:environment": {
                 "LoadBalancerType": "application",
                 "EnvironmentType": "LoadBalanced",
@@ -130,9 +147,15 @@ class BeanstalkStack(cdk.Stack):
                 "StickinessEnabled": "false",
             },
             "aws:elasticbeanstalk:healthreporting:system": {"SystemType": "enhanced"},
-            "aws:elasticbeanstalk:managedactions": {"ManagedActionsEnabled": "true", "PreferredStartTime": "Tue:03:00"},
+            "aws:elasticbeanstalk:managedactions": {
+                "ManagedActionsEnabled": "true",
+                "PreferredStartTime": "Tue:03:00",
+            },
             "aws:elasticbeanstalk:managedactions:platformupdate": {"UpdateLevel": "minor"},
-            "aws:elasticbeanstalk:cloudwatch:logs": {"StreamLogs": "true", "RetentionInDays": str(self._settings.sizes.log_days)},
+            "aws:elasticbeanstalk:cloudwatch:logs": {
+                "StreamLogs": "true",
+                "RetentionInDays": str(self._settings.sizes.log_days),
+            },
             "aws:elbv2:listener:443": {
                 "Protocol": "HTTPS",
                 "SSLCertificateArns": certificate,

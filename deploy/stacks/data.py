@@ -46,7 +46,12 @@ class DataStack(cdk.Stack):
     # --- Tables: as scores/models.py describes them -------------------------------------------------
 
     def _table(
-        self, name: str, sort_key: str, *, ttl: str | None = None, stream: dynamodb.StreamViewType | None = None
+        self,
+        name: str,
+        sort_key: str,
+        *,
+        ttl: str | None = None,
+        stream: dynamodb.StreamViewType | None = None,
     ) -> dynamodb.Table:
         return dynamodb.Table(
             self,
@@ -66,7 +71,10 @@ class DataStack(cdk.Stack):
 
     def _user_scores(self) -> dynamodb.Table:
         table = self._table("UserScores", "board")
-        for name, partition, sort in (("TopScores", "contender", "rankKey"), ("Flagged", "flag", "flagUntil")):
+        for name, partition, sort in (
+            ("TopScores", "contender", "rankKey"),
+            ("Flagged", "flag", "flagUntil"),
+        ):
             table.add_global_secondary_index(
                 index_name=name,
                 partition_key=dynamodb.Attribute(name=partition, type=_S),
@@ -76,7 +84,9 @@ class DataStack(cdk.Stack):
         return table
 
     def _score_ledger(self) -> dynamodb.Table:
-        return self._table("ScoreLedger", "entryId", ttl="expiresAt", stream=dynamodb.StreamViewType.NEW_IMAGE)
+        return self._table(
+            "ScoreLedger", "entryId", ttl="expiresAt", stream=dynamodb.StreamViewType.NEW_IMAGE
+        )
 
     # --- Secrets ------------------------------------------------------------------------------------
 
@@ -111,7 +121,9 @@ class DataStack(cdk.Stack):
 
     def _machine_secret(self) -> secretsmanager.Secret:
         value = self.identity.machine_client.user_pool_client_secret.unsafe_unwrap()
-        return self._composed("MachineSecret", "machine-client", "secret of the app client of the site's server", value)
+        return self._composed(
+            "MachineSecret", "machine-client", "secret of the app client of the site's server", value
+        )
 
     # --- Ranking cache ------------------------------------------------------------------------------
 
@@ -185,7 +197,9 @@ class DataStack(cdk.Stack):
             auto_minor_version_upgrade=True,
             deletion_protection=sizes.protected,
             removal_policy=cdk.RemovalPolicy.SNAPSHOT if sizes.protected else cdk.RemovalPolicy.DESTROY,
-            parameter_group=rds.ParameterGroup(self, "DatabaseParameters", engine=engine, parameters={"rds.force_ssl": "1"}),
+            parameter_group=rds.ParameterGroup(
+                self, "DatabaseParameters", engine=engine, parameters={"rds.force_ssl": "1"}
+            ),
         )
         password = credentials.secret_value_from_json("password").unsafe_unwrap()
         address = f"{database.db_instance_endpoint_address}:{database.db_instance_endpoint_port}"

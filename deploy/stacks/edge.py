@@ -75,7 +75,9 @@ class EdgeStack(cdk.Stack):
                 field_to_match=wafv2.CfnWebACL.FieldToMatchProperty(uri_path={}),
                 positional_constraint="STARTS_WITH",
                 search_string="/score/",
-                text_transformations=[wafv2.CfnWebACL.TextTransformationProperty(priority=0, type="NORMALIZE_PATH")],
+                text_transformations=[
+                    wafv2.CfnWebACL.TextTransformationProperty(priority=0, type="NORMALIZE_PATH")
+                ],
             )
         )
         if settings.server_cidrs:
@@ -101,7 +103,9 @@ class EdgeStack(cdk.Stack):
                 block=wafv2.CfnWebACL.BlockActionProperty(
                     custom_response=wafv2.CfnWebACL.CustomResponseProperty(
                         response_code=429,
-                        response_headers=[wafv2.CfnWebACL.CustomHTTPHeaderProperty(name="Retry-After", value="300")],
+                        response_headers=[
+                            wafv2.CfnWebACL.CustomHTTPHeaderProperty(name="Retry-After", value="300")
+                        ],
                     )
                 )
             ),
@@ -131,7 +135,9 @@ class EdgeStack(cdk.Stack):
             resource_arn=firewall.attr_arn,
             log_destination_configs=[
                 self.format_arn(
-                    service="logs", resource="log-group", resource_name=group.log_group_name,
+                    service="logs",
+                    resource="log-group",
+                    resource_name=group.log_group_name,
                     arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
                 )
             ],

@@ -38,11 +38,16 @@ class ScoreEvents(Construct):
         super().__init__(scope, identifier)
         self.bus = events.EventBus(self, "Bus", event_bus_name=settings.name)
         self.undelivered = sqs.Queue(
-            self, "Undelivered", retention_period=Duration.days(14), enforce_ssl=True,
+            self,
+            "Undelivered",
+            retention_period=Duration.days(14),
+            enforce_ssl=True,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
         )
         role = iam.Role(self, "PipeRole", assumed_by=iam.ServicePrincipal("pipes.amazonaws.com"))
-        reading = [f"dynamodb:{name}" for name in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")]
+        reading = [
+            f"dynamodb:{name}" for name in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
+        ]
         role.add_to_policy(iam.PolicyStatement(actions=reading, resources=[str(ledger.table_stream_arn)]))
         self.bus.grant_put_events_to(role)
         self.undelivered.grant_send_messages(role)

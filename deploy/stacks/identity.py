@@ -37,7 +37,9 @@ class Identity(Construct):
                 temp_password_validity=Duration.days(3),
             ),
             feature_plan=cognito.FeaturePlan.PLUS if protected else cognito.FeaturePlan.ESSENTIALS,
-            standard_threat_protection_mode=cognito.StandardThreatProtectionMode.FULL_FUNCTION if protected else None,
+            standard_threat_protection_mode=cognito.StandardThreatProtectionMode.FULL_FUNCTION
+            if protected
+            else None,
             deletion_protection=protected,
             removal_policy=RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY,
         )
@@ -51,7 +53,9 @@ class Identity(Construct):
         self.web_client = self._web_client(settings)
         self.machine_client = self._machine_client()
         prefix = f"{settings.name}-{Aws.ACCOUNT_ID}"  # unique in the region, among all accounts
-        domain = self.pool.add_domain("SignIn", cognito_domain=cognito.CognitoDomainOptions(domain_prefix=prefix))
+        domain = self.pool.add_domain(
+            "SignIn", cognito_domain=cognito.CognitoDomainOptions(domain_prefix=prefix)
+        )
         #: Origin of the hosted sign-in pages.
         self.sign_in_origin = domain.base_url()
 
@@ -88,7 +92,9 @@ class Identity(Construct):
         return client
 
     def _machine_client(self) -> cognito.UserPoolClient:
-        scope = cognito.ResourceServerScope(scope_name=WRITE_SCOPE, scope_description="raise any player's score")
+        scope = cognito.ResourceServerScope(
+            scope_name=WRITE_SCOPE, scope_description="raise any player's score"
+        )
         server = self.pool.add_resource_server("Api", identifier=RESOURCE_SERVER, scopes=[scope])
         return self.pool.add_client(
             "Machine",

@@ -19,7 +19,9 @@ SERVICES = ("ECR", "ECR_DOCKER", "CLOUDWATCH_LOGS", "SECRETS_MANAGER", "XRAY")
 class Network(Construct):
     """VPC and security groups. Only CloudFront reaches `balancer`, only the balancers reach `tasks`."""
 
-    def __init__(self, scope: Construct, identifier: str, settings: Settings, retention: logs.RetentionDays) -> None:
+    def __init__(
+        self, scope: Construct, identifier: str, settings: Settings, retention: logs.RetentionDays
+    ) -> None:
         super().__init__(scope, identifier)
         self.vpc = ec2.Vpc(
             self,
@@ -45,7 +47,9 @@ class Network(Construct):
         )
         flow_log = logs.LogGroup(self, "FlowLog", retention=retention)
         self.vpc.add_flow_log(
-            "Flow", destination=ec2.FlowLogDestination.to_cloud_watch_logs(flow_log), traffic_type=ec2.FlowLogTrafficType.REJECT
+            "Flow",
+            destination=ec2.FlowLogDestination.to_cloud_watch_logs(flow_log),
+            traffic_type=ec2.FlowLogTrafficType.REJECT,
         )
         self.balancer = self._group("Balancer", "the public load balancer: CloudFront only")
         self.admin_balancer = self._group("AdminBalancer", "load balancer of the admin: inside the VPC only")

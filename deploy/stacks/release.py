@@ -44,7 +44,9 @@ class Release(Construct):
             handler="index.handler",
             code=lambda_.Code.from_asset(str(HANDLER)),
             timeout=cdk.Duration.minutes(15),
-            log_group=logs.LogGroup(self, "Log", retention=retention, removal_policy=cdk.RemovalPolicy.DESTROY),
+            log_group=logs.LogGroup(
+                self, "Log", retention=retention, removal_policy=cdk.RemovalPolicy.DESTROY
+            ),
         )
         roles = [task.task_role.role_arn, task.obtain_execution_role().role_arn]
         any_revision = cdk.Stack.of(self).format_arn(
@@ -60,7 +62,9 @@ class Release(Construct):
             self,
             "Provider",
             on_event_handler=function,
-            log_group=logs.LogGroup(self, "ProviderLog", retention=retention, removal_policy=cdk.RemovalPolicy.DESTROY),
+            log_group=logs.LogGroup(
+                self, "ProviderLog", retention=retention, removal_policy=cdk.RemovalPolicy.DESTROY
+            ),
         )
         subnets = cluster.vpc.select_subnets(subnet_group_name="tasks").subnet_ids
         self.done = cdk.CustomResource(

@@ -19,7 +19,11 @@ from stacks.data import DataStack
 from stacks.network import WEB_PORT
 
 ROOT = Path(__file__).resolve().parents[2]
-IGNORED = [line for line in (ROOT / "deploy" / "Dockerfile.dockerignore").read_text().splitlines() if line[:1] not in ("", "#")]
+IGNORED = [
+    line
+    for line in (ROOT / "deploy" / "Dockerfile.dockerignore").read_text().splitlines()
+    if line[:1] not in ("", "#")
+]
 #: AWS' distribution of the OpenTelemetry collector, beside the application in the same task.
 COLLECTOR_IMAGE = "public.ecr.aws/aws-observability/aws-otel-collector:v0.43.1"
 COLLECTOR_CONFIG = (Path(__file__).parent / "collector.yaml").read_text()
@@ -63,7 +67,9 @@ def allow(role: iam.IGrantable, rights: Rights, data: DataStack) -> None:
     ):
         if actions:
             names = [f"dynamodb:{action}" for action in actions]
-            role.grant_principal.add_to_principal_policy(iam.PolicyStatement(actions=names, resources=resources))
+            role.grant_principal.add_to_principal_policy(
+                iam.PolicyStatement(actions=names, resources=resources)
+            )
 
 
 def application_environment(settings: Settings, data: DataStack) -> dict[str, str]:
@@ -98,7 +104,9 @@ def application_environment(settings: Settings, data: DataStack) -> dict[str, st
 class Tasks(Construct):
     """Makes task definitions: same image, user, read-only root, log group; other command and rights."""
 
-    def __init__(self, scope: Construct, identifier: str, settings: Settings, data: DataStack, logs_to: logs.LogGroup) -> None:
+    def __init__(
+        self, scope: Construct, identifier: str, settings: Settings, data: DataStack, logs_to: logs.LogGroup
+    ) -> None:
         super().__init__(scope, identifier)
         self._settings, self._data, self._logs = settings, data, logs_to
         self._image = ecs.ContainerImage.from_docker_image_asset(
@@ -158,12 +166,18 @@ class Tasks(Construct):
             readonly_root_filesystem=True,
             stop_timeout=cdk.Duration.seconds(STOP_TIMEOUT_S),
             linux_parameters=self._with_init(name),
-            environment={**application_environment(self._settings, self._data), **(_TRACED if serves else {}), **(environment or {})},
+            environment={
+                **application_environment(self._settings, self._data),
+                **(_TRACED if serves else {}),
+                **(environment or {}),
+            },
             secrets={key: ecs.Secret.from_secrets_manager(secret) for key, secret in all_secrets.items()},
             logging=self._log_driver(name.lower()),
             port_mappings=[ecs.PortMapping(container_port=WEB_PORT)] if serves else None,
         )
-        container.add_mount_points(ecs.MountPoint(container_path="/tmp", source_volume="tmp", read_only=False))
+        container.add_mount_points(
+            ecs.MountPoint(container_path="/tmp", source_volume="tmp", read_only=False)
+        )
         container.add_ulimits(
             ecs.Ulimit(name=ecs.UlimitName.NOFILE, soft_limit=OPEN_FILES, hard_limit=OPEN_FILES)
         )

@@ -41,7 +41,10 @@ def namespace(settings: Settings) -> str:
 def metric(settings: Settings, name: str, statistic: str, *, minutes: int = 1) -> cloudwatch.Metric:
     """One of the application's metrics, over all its processes."""
     return cloudwatch.Metric(
-        namespace=namespace(settings), metric_name=name, statistic=statistic, period=cdk.Duration.minutes(minutes)
+        namespace=namespace(settings),
+        metric_name=name,
+        statistic=statistic,
+        period=cdk.Duration.minutes(minutes),
     )
 
 
@@ -87,14 +90,26 @@ class Watch(Construct):
     # --- Alarms: names, limits and what to do are in docs/operations.md -----------------------------------
 
     def _alarm(
-        self, name: str, of: cloudwatch.IMetric, text: str, limit: float, *,
-        times: int = 1, missing: Missing = Missing.NOT_BREACHING,
+        self,
+        name: str,
+        of: cloudwatch.IMetric,
+        text: str,
+        limit: float,
+        *,
+        times: int = 1,
+        missing: Missing = Missing.NOT_BREACHING,
     ) -> str:
         """An alarm when `of` is above `limit` in `times` periods in a row; its name."""
         alarm_name = f"{self._settings.name}-{name}"
         alarm = cloudwatch.Alarm(
-            self, name, alarm_name=alarm_name, alarm_description=f"{text}. What to do: {RUNBOOK}#{name}",
-            metric=of, threshold=limit, treat_missing_data=missing, evaluation_periods=times,
+            self,
+            name,
+            alarm_name=alarm_name,
+            alarm_description=f"{text}. What to do: {RUNBOOK}#{name}",
+            metric=of,
+            threshold=limit,
+            treat_missing_data=missing,
+            evaluation_periods=times,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
         )
         alarm.add_alarm_action(actions.SnsAction(self._topic))
@@ -105,7 +120,9 @@ class Watch(Construct):
     def _metric(self, name: str, statistic: str, minutes: int = 1) -> cloudwatch.Metric:
         return metric(self._settings, name, statistic, minutes=minutes)
 
-    def _expression(self, expression: str, minutes: int, **named: cloudwatch.Metric) -> cloudwatch.MathExpression:
+    def _expression(
+        self, expression: str, minutes: int, **named: cloudwatch.Metric
+    ) -> cloudwatch.MathExpression:
         period = cdk.Duration.minutes(minutes)
         return cloudwatch.MathExpression(expression=expression, using_metrics=named, period=period)
 
@@ -115,8 +132,12 @@ class Watch(Construct):
         age = self._metric("BoardDifferenceAge", "Maximum", every)
         self._alarm("board-truth", age, "What viewers see is not what the table says", 4, times=2)
         self._alarm(
-            "probe-failures", self._metric("ProbeFailures", "Sum", every),
-            "The probe sees no board or no table, or does not run", 0, times=3, missing=Missing.BREACHING,
+            "probe-failures",
+            self._metric("ProbeFailures", "Sum", every),
+            "The probe sees no board or no table, or does not run",
+            0,
+            times=3,
+            missing=Missing.BREACHING,
         )
         repairs, down = self._metric("RankingRepairs", "Sum", 5), self._metric("CacheDown", "Maximum")
         self._alarm("ranking-repairs", repairs, "Merges into the ranking get lost", 50, times=2)
@@ -124,10 +145,18 @@ class Watch(Construct):
         slow = "A new board takes more than a second to the last socket of a process"
         self._alarm("fan-out", self._metric("FanOutTime", "p99"), slow, 1000, times=5)
         behind = self._expression(
-            "100 * behind / open", 1,
-            behind=self._metric("BehindSockets", "Average"), open=self._metric("OpenSockets", "Average"),
+            "100 * behind / open",
+            1,
+            behind=self._metric("BehindSockets", "Average"),
+            open=self._metric("OpenSockets", "Average"),
         )
-        self._alarm("viewers-behind", behind, "More than 5 % of the viewers do not take what they are sent", 5, times=5)
+        self._alarm(
+            "viewers-behind",
+            behind,
+            "More than 5 % of the viewers do not take what they are sent",
+            5,
+            times=5,
+        )
         # An expression, because the alarm is about what is not there.
         lines = self._expression("1 - lines", 5, lines=self._metric("UpdatesAccepted", "SampleCount", 5))
         self._alarm("no-metrics", lines, "No process writes metrics", 0, missing=Missing.BREACHING)
@@ -136,20 +165,36 @@ class Watch(Construct):
         accepted = self._metric("UpdatesAccepted", "Sum", 5)
         failed = {
             f"f{place}": cloudwatch.Metric(
-                namespace=namespace(self._settings), metric_name="UpdatesRefused", statistic="Sum",
-                dimensions_map={"Code": code}, period=cdk.Duration.minutes(5),
+                namespace=namespace(self._settings),
+                metric_name="UpdatesRefused",
+                statistic="Sum",
+                dimensions_map={"Code": code},
+                period=cdk.Duration.minutes(5),
             )
             for place, code in enumerate(OUR_FAULT)
         }
         failures = " + ".join(f"FILL({name}, 0)" for name in failed)
         share = self._expression(
-            f"IF({failures} >= 10, 100 * ({failures}) / (FILL(accepted, 0) + 1), 0)", 5, accepted=accepted, **failed
+            f"IF({failures} >= 10, 100 * ({failures}) / (FILL(accepted, 0) + 1), 0)",
+            5,
+            accepted=accepted,
+            **failed,
         )
-        self._alarm("updates-failing", share, "More than 1 % of the updates fail, and not by the client's fault", 1)
-        self._alarm("slow-updates", self._metric("UpdateTime", "p99"), "Updates take more than a second", 1000, times=5)
+        self._alarm(
+            "updates-failing", share, "More than 1 % of the updates fail, and not by the client's fault", 1
+        )
+        self._alarm(
+            "slow-updates",
+            self._metric("UpdateTime", "p99"),
+            "Updates take more than a second",
+            1000,
+            times=5,
+        )
         conflicts = self._expression(
-            "IF(conflicts >= 100, 100 * conflicts / (accepted + 1), 0)", 15,
-            conflicts=self._metric("LedgerConflicts", "Sum", 15), accepted=self._metric("UpdatesAccepted", "Sum", 15),
+            "IF(conflicts >= 100, 100 * conflicts / (accepted + 1), 0)",
+            15,
+            conflicts=self._metric("LedgerConflicts", "Sum", 15),
+            accepted=self._metric("UpdatesAccepted", "Sum", 15),
         )
         self._alarm("ledger-conflicts", conflicts, "Writers of one player get in each other's way", 20)
 
@@ -159,29 +204,49 @@ class Watch(Construct):
         for code, name, usual in SUSPICIOUS:
             of_code = logs.FilterPattern.string_value("$.event", "=", code)
             refused = self._count(log, name, logs.FilterPattern.all(of_security, of_code))
-            self._alarm(f"refused-{code.replace('_', '-')}", refused, f"Many requests are refused as `{code}`", usual)
+            self._alarm(
+                f"refused-{code.replace('_', '-')}", refused, f"Many requests are refused as `{code}`", usual
+            )
         levels = (logs.FilterPattern.string_value("$.level", "=", level) for level in ("ERROR", "CRITICAL"))
         errors = self._count(log, "UnexpectedErrors", logs.FilterPattern.any(*levels))
         self._alarm("unexpected-errors", errors, "A process wrote an error to its log", 0)
 
     def _count(self, log: logs.LogGroup, name: str, pattern: logs.IFilterPattern) -> cloudwatch.Metric:
         found = logs.MetricFilter(
-            self, name, log_group=log, metric_namespace=namespace(self._settings), metric_name=name,
-            metric_value="1", default_value=0, filter_pattern=pattern,
+            self,
+            name,
+            log_group=log,
+            metric_namespace=namespace(self._settings),
+            metric_name=name,
+            metric_value="1",
+            default_value=0,
+            filter_pattern=pattern,
         )
         return found.metric(statistic="Sum", period=cdk.Duration.minutes(5))
 
     def _watch_stores(self) -> None:
         for place, table in (("scores", self._data.scores), ("ledger", self._data.ledger)):
             throttled = cloudwatch.Metric(
-                namespace="AWS/DynamoDB", metric_name="WriteThrottleEvents", statistic="Sum",
-                dimensions_map={"TableName": table.table_name}, period=cdk.Duration.minutes(1),
+                namespace="AWS/DynamoDB",
+                metric_name="WriteThrottleEvents",
+                statistic="Sum",
+                dimensions_map={"TableName": table.table_name},
+                period=cdk.Duration.minutes(1),
             )
-            self._alarm(f"throttled-{place}", throttled, f"DynamoDB throttles writes of the table of {place}", 0, times=3)
+            self._alarm(
+                f"throttled-{place}",
+                throttled,
+                f"DynamoDB throttles writes of the table of {place}",
+                0,
+                times=3,
+            )
         memory, evictions = (
             cloudwatch.Metric(
-                namespace="AWS/ElastiCache", metric_name=name, statistic=statistic,
-                dimensions_map={"ReplicationGroupId": self._data.valkey.ref}, period=cdk.Duration.minutes(5),
+                namespace="AWS/ElastiCache",
+                metric_name=name,
+                statistic=statistic,
+                dimensions_map={"ReplicationGroupId": self._data.valkey.ref},
+                period=cdk.Duration.minutes(5),
             )
             for name, statistic in (("DatabaseMemoryUsagePercentage", "Maximum"), ("Evictions", "Sum"))
         )
@@ -207,32 +272,60 @@ class Watch(Construct):
         dashboard = cloudwatch.Dashboard(
             self, "Dashboard", dashboard_name=self._settings.name, default_interval=cdk.Duration.hours(3)
         )
-        dashboard.add_widgets(cloudwatch.AlarmStatusWidget(title="Alarms", alarms=self._alarms, width=24, height=4))
         dashboard.add_widgets(
-            _graph("Does the board show the truth? (age of a difference, s)", of("BoardDifferenceAge", "Maximum")),
-            _graph("Board changes, repairs", of("BoardChanges", "Sum"), of("RankingRepairs", "Sum"), of("MergesLeft", "Sum")),
+            cloudwatch.AlarmStatusWidget(title="Alarms", alarms=self._alarms, width=24, height=4)
+        )
+        dashboard.add_widgets(
+            _graph(
+                "Does the board show the truth? (age of a difference, s)", of("BoardDifferenceAge", "Maximum")
+            ),
+            _graph(
+                "Board changes, repairs",
+                of("BoardChanges", "Sum"),
+                of("RankingRepairs", "Sum"),
+                of("MergesLeft", "Sum"),
+            ),
             _graph("To the last socket of a process (ms)", of("FanOutTime", "p50"), of("FanOutTime", "p99")),
         )
         dashboard.add_widgets(
-            _graph("Updates", of("UpdatesAccepted", "Sum"), of("UpdatesReplayed", "Sum"), of("UpdatesRefused", "Sum")),
+            _graph(
+                "Updates",
+                of("UpdatesAccepted", "Sum"),
+                of("UpdatesReplayed", "Sum"),
+                of("UpdatesRefused", "Sum"),
+            ),
             _graph("An update (ms)", of("UpdateTime", "p50"), of("UpdateTime", "p99")),
-            _graph("Open sockets per process, and those behind", of("OpenSockets", "Average"), of("OpenSockets", "Maximum"), of("BehindSockets", "Maximum")),
+            _graph(
+                "Open sockets per process, and those behind",
+                of("OpenSockets", "Average"),
+                of("OpenSockets", "Maximum"),
+                of("BehindSockets", "Maximum"),
+            ),
         )
         by_code = cloudwatch.MathExpression(
             expression=f"SEARCH('{{{namespace(self._settings)},Code}} MetricName=\"UpdatesRefused\"', 'Sum', 60)",
-            using_metrics={}, label="",
+            using_metrics={},
+            label="",
         )
         dashboard.add_widgets(
             _graph("Refused updates by code", by_code),
             _graph("Suspicious requests", *(of(name, "Sum", 5) for _, name, _ in SUSPICIOUS)),
-            _graph("Conflicts, cache", of("LedgerConflicts", "Sum"), of("CacheDown", "Maximum"), of("ProbeFailures", "Sum")),
+            _graph(
+                "Conflicts, cache",
+                of("LedgerConflicts", "Sum"),
+                of("CacheDown", "Maximum"),
+                of("ProbeFailures", "Sum"),
+            ),
         )
         requests = self._balancer.metrics.request_count(period=cdk.Duration.minutes(1))
         sockets = self._balancer.metrics.active_connection_count(period=cdk.Duration.minutes(1))
         dashboard.add_widgets(
             _graph("CPU of the web tasks (%)", cpu),
             _graph("Load balancer", requests, sockets),
-            _graph("Write units", *(_written(table.table_name) for table in (self._data.scores, self._data.ledger))),
+            _graph(
+                "Write units",
+                *(_written(table.table_name) for table in (self._data.scores, self._data.ledger)),
+            ),
         )
 
 
@@ -242,6 +335,9 @@ def _graph(title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.GraphWidget:
 
 def _written(table: str) -> cloudwatch.Metric:
     return cloudwatch.Metric(
-        namespace="AWS/DynamoDB", metric_name="ConsumedWriteCapacityUnits", statistic="Sum",
-        dimensions_map={"TableName": table}, period=cdk.Duration.minutes(1),
+        namespace="AWS/DynamoDB",
+        metric_name="ConsumedWriteCapacityUnits",
+        statistic="Sum",
+        dimensions_map={"TableName": table},
+        period=cdk.Duration.minutes(1),
     )

@@ -15,7 +15,12 @@ from deploy.tests.assembly import ACCOUNT
 
 Statement = dict[str, Any]
 #: The actions that IAM asks about for the parts of a transaction; the call itself is none.
-PARTS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
+PARTS = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+}
 
 
 def allows(statements: Iterable[Statement], action: str, resource: str) -> bool:

@@ -21,8 +21,11 @@ from scores.tests import stage
 
 def client(service: str) -> Any:
     return botocore.session.get_session().create_client(
-        service, endpoint_url=settings.DYNAMODB_ENDPOINT_URL, region_name="us-east-1",
-        aws_access_key_id="x", aws_secret_access_key="x",
+        service,
+        endpoint_url=settings.DYNAMODB_ENDPOINT_URL,
+        region_name="us-east-1",
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
     )
 
 
@@ -51,7 +54,9 @@ def stream(stores: None, prod: Assembly) -> Iterator[Any]:
 def passes(pattern: Any, value: Any) -> bool:
     """EventBridge's matching, as far as the pipe's filter uses it."""
     if isinstance(pattern, dict):
-        return isinstance(value, dict) and all(passes(each, value.get(name)) for name, each in pattern.items())
+        return isinstance(value, dict) and all(
+            passes(each, value.get(name)) for name, each in pattern.items()
+        )
     return value is not None and any(
         value not in each["anything-but"] if isinstance(each, dict) else value == each for each in pattern
     )
@@ -73,10 +78,21 @@ def test_every_change_of_a_score_becomes_an_event_of_the_documented_schema(strea
     stage.add("ann", 40, "first")
     stage.add("ann", 2, "second")
     moderation.moderate(
-        user_id="ann", action=Action.ADJUST, actor="moderator", reason="a bug", amount=-12, expected_version=2, entry_id="MOD#1"
+        user_id="ann",
+        action=Action.ADJUST,
+        actor="moderator",
+        reason="a bug",
+        amount=-12,
+        expected_version=2,
+        entry_id="MOD#1",
     )
     moderation.moderate(
-        user_id="ann", action=Action.HIDE, actor="moderator", reason="a bug", expected_version=3, entry_id="MOD#2"
+        user_id="ann",
+        action=Action.HIDE,
+        actor="moderator",
+        reason="a bug",
+        expected_version=3,
+        entry_id="MOD#2",
     )
     client("dynamodb").update_item(  # as the sweep after an erasure does
         TableName=models.LedgerEntry.Meta.table_name,
@@ -94,7 +110,9 @@ def test_every_change_of_a_score_becomes_an_event_of_the_documented_schema(strea
         if passes(json.loads(pattern["Pattern"]), record)
     ]
     assert [(each["version"], each["increment"], each["newScore"]) for each in events] == [
-        ("1", "40", "40"), ("2", "2", "42"), ("3", "-12", "30"),
+        ("1", "40", "40"),
+        ("2", "2", "42"),
+        ("3", "-12", "30"),
     ]
     schema = json.loads(prod.one("AWS::EventSchemas::Schema")["Content"])
     for event in events:

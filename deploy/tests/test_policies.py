@@ -23,9 +23,21 @@ ROLES = ("web", "admin", "ranking", "probe", "release")
 TABLES = ("UserScores", "ScoreLedger")
 #: What none of the roles may do to any table.
 NEVER = (
-    "BatchWriteItem", "CreateBackup", "CreateTable", "DeleteItem", "DeleteTable", "ExportTableToPointInTime",
-    "PartiQLDelete", "PartiQLInsert", "PartiQLSelect", "PartiQLUpdate", "RestoreTableToPointInTime",
-    "TagResource", "UpdateContinuousBackups", "UpdateTable", "UpdateTimeToLive",
+    "BatchWriteItem",
+    "CreateBackup",
+    "CreateTable",
+    "DeleteItem",
+    "DeleteTable",
+    "ExportTableToPointInTime",
+    "PartiQLDelete",
+    "PartiQLInsert",
+    "PartiQLSelect",
+    "PartiQLUpdate",
+    "RestoreTableToPointInTime",
+    "TagResource",
+    "UpdateContinuousBackups",
+    "UpdateTable",
+    "UpdateTimeToLive",
 )
 
 
@@ -64,9 +76,17 @@ def test_rights_end_at_the_environment_and_at_the_services_they_are_for(assembli
         other = {"dev": "prod", "prod": "dev"}[environment_of(assembly)]
         for role in ROLES:
             statements = assembly.statements(role)
-            foreign = arn(assembly, "UserScores").replace(f"scoreboard-{environment_of(assembly)}", f"scoreboard-{other}")
+            foreign = arn(assembly, "UserScores").replace(
+                f"scoreboard-{environment_of(assembly)}", f"scoreboard-{other}"
+            )
             assert not allows(statements, "dynamodb:GetItem", foreign)
-            for action in ("iam:PassRole", "secretsmanager:GetSecretValue", "s3:DeleteObject", "ecs:RunTask", "sts:AssumeRole"):
+            for action in (
+                "iam:PassRole",
+                "secretsmanager:GetSecretValue",
+                "s3:DeleteObject",
+                "ecs:RunTask",
+                "sts:AssumeRole",
+            ):
                 assert not allows(statements, action, "arn:aws:anything"), (role, action)
             services = {name.split(":")[0] for each in statements for name in _listed(each["Action"])}
             assert services <= {"dynamodb", "xray", "s3"}
@@ -78,7 +98,10 @@ def test_every_wildcard_in_a_role_of_the_application_is_for_x_ray(assemblies):
             for statement in assembly.statements(role):
                 assert not any("*" in action for action in _listed(statement["Action"]))
                 if "*" in _listed(statement["Resource"]):
-                    assert _listed(statement["Action"]) == ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
+                    assert _listed(statement["Action"]) == [
+                        "xray:PutTraceSegments",
+                        "xray:PutTelemetryRecords",
+                    ]
 
 
 def _listed(value: str | list[str]) -> list[str]:
@@ -90,7 +113,11 @@ def _listed(value: str | list[str]) -> list[str]:
 
 def client(url: str) -> Any:
     return botocore.session.get_session().create_client(
-        "dynamodb", endpoint_url=url, region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x"
+        "dynamodb",
+        endpoint_url=url,
+        region_name="eu-central-1",
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
     )
 
 
@@ -102,7 +129,13 @@ def tables(running_stores, dev):
     for table in dev.all("AWS::DynamoDB::Table"):
         wanted = {
             name: table[name]
-            for name in ("TableName", "KeySchema", "AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes")
+            for name in (
+                "TableName",
+                "KeySchema",
+                "AttributeDefinitions",
+                "BillingMode",
+                "GlobalSecondaryIndexes",
+            )
             if name in table
         }
         dynamodb.create_table(**wanted)
@@ -117,18 +150,27 @@ def tables(running_stores, dev):
 
 @contextmanager
 def allowed(assembly: Assembly, role: str) -> Iterator[Guard]:
-    with guarded_dynamodb(str(settings.DYNAMODB_ENDPOINT_URL), assembly.statements(role), assembly.region) as guard:
+    with guarded_dynamodb(
+        str(settings.DYNAMODB_ENDPOINT_URL), assembly.statements(role), assembly.region
+    ) as guard:
         yield guard
 
 
 def environment(guard: Guard, **more: str) -> dict[str, str]:
-    return {"DYNAMODB_ENDPOINT_URL": guard.url, "SCOREBOARD_TABLE_PREFIX": "scoreboard-dev-", "AWS_REGION": "eu-central-1", **more}
+    return {
+        "DYNAMODB_ENDPOINT_URL": guard.url,
+        "SCOREBOARD_TABLE_PREFIX": "scoreboard-dev-",
+        "AWS_REGION": "eu-central-1",
+        **more,
+    }
 
 
 def manage(*command: str, env: dict[str, str]) -> str:
     import os
 
-    code, output = process.run([str(ROOT / ".venv/bin/python"), "manage.py", *command], cwd=ROOT, env={**os.environ, **env})
+    code, output = process.run(
+        [str(ROOT / ".venv/bin/python"), "manage.py", *command], cwd=ROOT, env={**os.environ, **env}
+    )
     assert code == 0, output
     return output
 
@@ -146,7 +188,9 @@ def test_release_then_ranking_then_web_do_all_their_work_within_their_rights(dev
         token = local_issuer.mint("ann")
         assert [post(part, token, "ann", 5, key).status_code for key in ("k1", "k1", "k2")] == [200] * 3
         assert post(part, token, "ann", 6, "k1").status_code == 422
-        name = httpx.put(f"{part.url}/score/me/name", json={"name": "Ann"}, headers={"Authorization": f"Bearer {token}"})
+        name = httpx.put(
+            f"{part.url}/score/me/name", json={"name": "Ann"}, headers={"Authorization": f"Bearer {token}"}
+        )
         assert name.status_code == 200, name.text
         me = httpx.get(f"{part.url}/score/me", headers={"Authorization": f"Bearer {token}"}).json()
         assert (me["score"], me["rank"]) == (10, 1)
@@ -180,8 +224,12 @@ def test_what_the_web_process_must_not_do_is_refused(dev, tables):
             lambda: dynamodb.scan(TableName=ledger),
             lambda: dynamodb.put_item(TableName=scores, Item=key),
             lambda: dynamodb.delete_item(TableName=scores, Key=key),
-            lambda: dynamodb.transact_write_items(TransactItems=[{"Delete": {"TableName": scores, "Key": key}}]),
-            lambda: dynamodb.update_item(TableName=ledger, Key={"userId": {"S": "ann"}, "entryId": {"S": "k1"}}),
+            lambda: dynamodb.transact_write_items(
+                TransactItems=[{"Delete": {"TableName": scores, "Key": key}}]
+            ),
+            lambda: dynamodb.update_item(
+                TableName=ledger, Key={"userId": {"S": "ann"}, "entryId": {"S": "k1"}}
+            ),
             lambda: dynamodb.batch_write_item(RequestItems={scores: [{"DeleteRequest": {"Key": key}}]}),
             lambda: dynamodb.delete_table(TableName=scores),
             lambda: dynamodb.update_table(TableName=scores, BillingMode="PAY_PER_REQUEST"),

@@ -97,8 +97,13 @@ def test_in_prod_what_holds_data_outlives_its_stack_and_in_dev_nothing_is_left(p
 
 
 def test_prod_survives_the_loss_of_a_zone_and_dev_is_small(prod, dev):
-    cache, small = prod.one("AWS::ElastiCache::ReplicationGroup"), dev.one("AWS::ElastiCache::ReplicationGroup")
-    assert cache["MultiAZEnabled"] and cache["AutomaticFailoverEnabled"] and cache["ReplicasPerNodeGroup"] == 1
+    cache, small = (
+        prod.one("AWS::ElastiCache::ReplicationGroup"),
+        dev.one("AWS::ElastiCache::ReplicationGroup"),
+    )
+    assert (
+        cache["MultiAZEnabled"] and cache["AutomaticFailoverEnabled"] and cache["ReplicasPerNodeGroup"] == 1
+    )
     assert small["CacheNodeType"] == "cache.t4g.micro" and not small["MultiAZEnabled"]
     assert prod.one("AWS::RDS::DBInstance")["MultiAZ"] is True
     assert len(prod.all("AWS::EC2::NatGateway")) == 2 and len(dev.all("AWS::EC2::NatGateway")) == 1
@@ -129,7 +134,11 @@ def test_no_template_holds_a_secret_or_an_image_named_latest(assemblies):
         for name in ("web", "admin", "ranking", "probe", "release"):
             variables = assembly.environment(name)
             assert not {key for key in variables if re.search("SECRET(?!S)|PASSWORD|KEYS|_URL$", key)} & {
-                "SECRET_KEY", "REDIS_URL", "DATABASE_URL", "SCOREBOARD_TICKET_KEYS", "PROBE_CLIENT_SECRET"
+                "SECRET_KEY",
+                "REDIS_URL",
+                "DATABASE_URL",
+                "SCOREBOARD_TICKET_KEYS",
+                "PROBE_CLIENT_SECRET",
             }
             assert "resolve:secretsmanager" not in json.dumps(variables)
 
@@ -152,9 +161,7 @@ def test_the_load_balancer_answers_only_cloudfront(prod):
     public = prod.one("AWS::ElasticLoadBalancingV2::LoadBalancer", Scheme="internet-facing")
     ((group,),) = [public["SecurityGroups"]]
     name = group.removesuffix(".GroupId")
-    doors = [
-        each for each in prod.all("AWS::EC2::SecurityGroupIngress") if each["GroupId"].startswith(name)
-    ]
+    doors = [each for each in prod.all("AWS::EC2::SecurityGroupIngress") if each["GroupId"].startswith(name)]
     ((_, _, balancer),) = [each for each in prod.resources("AWS::EC2::SecurityGroup") if each[1] == name]
     doors += balancer["Properties"].get("SecurityGroupIngress", [])
     assert [(each["FromPort"], each["ToPort"]) for each in doors] == [(443, 443)]
@@ -164,7 +171,9 @@ def test_the_load_balancer_answers_only_cloudfront(prod):
     assert condition["HttpHeaderName"] == "X-Origin-Secret"
     assert condition["Values"][0].startswith("{{resolve:secretsmanager:")
     answers = [each["DefaultActions"][0] for each in prod.all("AWS::ElasticLoadBalancingV2::Listener")]
-    assert {"403"} == {each["FixedResponseConfig"]["StatusCode"] for each in answers if each["Type"] != "forward"}
+    assert {"403"} == {
+        each["FixedResponseConfig"]["StatusCode"] for each in answers if each["Type"] != "forward"
+    }
 
 
 def test_timeouts_agree_with_sockets_and_draining(assemblies):
@@ -182,14 +191,21 @@ def test_timeouts_agree_with_sockets_and_draining(assemblies):
 def test_the_web_service_scales_on_cpu_and_open_sockets_and_rolls_back(prod):
     policies = prod.all("AWS::ApplicationAutoScaling::ScalingPolicy")
     tracking = [each["TargetTrackingScalingPolicyConfiguration"] for each in policies]
-    assert [each["PredefinedMetricSpecification"]["PredefinedMetricType"] for each in tracking if "PredefinedMetricSpecification" in each] == [
-        "ECSServiceAverageCPUUtilization"
+    assert [
+        each["PredefinedMetricSpecification"]["PredefinedMetricType"]
+        for each in tracking
+        if "PredefinedMetricSpecification" in each
+    ] == ["ECSServiceAverageCPUUtilization"]
+    (sockets,) = [
+        each["CustomizedMetricSpecification"] for each in tracking if "CustomizedMetricSpecification" in each
     ]
-    (sockets,) = [each["CustomizedMetricSpecification"] for each in tracking if "CustomizedMetricSpecification" in each]
     assert (sockets["MetricName"], sockets["Statistic"]) == ("OpenSockets", "Average")
     assert sockets["Namespace"] == prod.environment("web")["SCOREBOARD_METRICS_NAMESPACE"]
     for service in prod.all("AWS::ECS::Service"):
-        assert service["DeploymentConfiguration"]["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
+        assert service["DeploymentConfiguration"]["DeploymentCircuitBreaker"] == {
+            "Enable": True,
+            "Rollback": True,
+        }
         assert service["NetworkConfiguration"]["AwsvpcConfiguration"]["AssignPublicIp"] == "DISABLED"
     web = prod.one("AWS::ECS::Service", ServiceName="scoreboard-prod-web")
     assert web["DeploymentConfiguration"]["Alarms"]["Rollback"] is True
@@ -197,14 +213,20 @@ def test_the_web_service_scales_on_cpu_and_open_sockets_and_rolls_back(prod):
 
 def test_tables_migrations_and_static_files_come_before_any_service(prod):
     ((stack, release, resource),) = prod.resources("Custom::ScoreboardRelease")
-    assert resource["Properties"]["Commands"] == [["create_tables"], ["migrate", "--noinput"], ["publish_static"]]
+    assert resource["Properties"]["Commands"] == [
+        ["create_tables"],
+        ["migrate", "--noinput"],
+        ["publish_static"],
+    ]
     for _, _, service in prod.resources("AWS::ECS::Service"):
         assert release in service["DependsOn"]
 
 
 def behaviours(assembly: Assembly) -> dict[str, Any]:
     config = assembly.one("AWS::CloudFront::Distribution")["DistributionConfig"]
-    return {"*": config["DefaultCacheBehavior"]} | {each["PathPattern"]: each for each in config["CacheBehaviors"]}
+    return {"*": config["DefaultCacheBehavior"]} | {
+        each["PathPattern"]: each for each in config["CacheBehaviors"]
+    }
 
 
 CACHING_DISABLED, ALL_VIEWER = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad", "216adef6-5c7f-47e4-b989-5492eafa07d3"
@@ -214,7 +236,10 @@ def test_cloudfront_keeps_the_page_and_the_top_ten_for_a_second_and_passes_the_r
     found = behaviours(prod)
     assert found.keys() == {"*", "/", "/score/top10", "/ws/*", "/static/*"}
     for path in ("*", "/ws/*"):
-        assert (found[path]["CachePolicyId"], found[path]["OriginRequestPolicyId"]) == (CACHING_DISABLED, ALL_VIEWER)
+        assert (found[path]["CachePolicyId"], found[path]["OriginRequestPolicyId"]) == (
+            CACHING_DISABLED,
+            ALL_VIEWER,
+        )
         assert "POST" in found[path]["AllowedMethods"]
     for policy in prod.all("AWS::CloudFront::CachePolicy"):
         config = policy["CachePolicyConfig"]
@@ -262,7 +287,11 @@ def test_the_firewall_counts_requests_to_the_scores_by_address(prod):
     match = rate["ScopeDownStatement"]["ByteMatchStatement"]
     assert (match["SearchString"], match["PositionalConstraint"]) == ("/score/", "STARTS_WITH")
     assert rate["AggregateKeyType"] == "IP"
-    groups = [rule["Statement"]["ManagedRuleGroupStatement"]["Name"] for name, rule in rules.items() if name != "ScoreRate"]
+    groups = [
+        rule["Statement"]["ManagedRuleGroupStatement"]["Name"]
+        for name, rule in rules.items()
+        if name != "ScoreRate"
+    ]
     assert len(groups) == 3 and all(name.startswith("AWSManagedRules") for name in groups)
     logged = prod.one("AWS::WAFv2::LoggingConfiguration")["RedactedFields"]
     assert "authorization" in [each["SingleHeader"]["Name"] for each in logged]
@@ -300,17 +329,26 @@ def test_the_viewer_request_function_drops_what_only_a_proxy_may_say(tmp_path):
     code = (deploying.DEPLOY / "stacks" / "viewer_request.js").read_text()
     request = {
         "uri": "/",
-        "headers": {name: {"value": "x"} for name in ("host", "daphne-root-path", "x-forwarded-host", "x-origin-secret")},
+        "headers": {
+            name: {"value": "x"}
+            for name in ("host", "daphne-root-path", "x-forwarded-host", "x-origin-secret")
+        },
         "querystring": {"view": {"value": "wall"}, "cachebuster": {"value": "1"}},
     }
     other = {"uri": "/", "headers": {}, "querystring": {"view": {"value": "x"}}}
-    api = {"uri": "/score/me", "headers": {"authorization": {"value": "t"}}, "querystring": {"a": {"value": "b"}}}
+    api = {
+        "uri": "/score/me",
+        "headers": {"authorization": {"value": "t"}},
+        "querystring": {"a": {"value": "b"}},
+    }
     script = tmp_path / "run.js"
     script.write_text(
         f"{code}\nconsole.log(JSON.stringify({json.dumps([request, other, api])}.map((request) => handler({{request}}))));"
     )
     node = deploying.find_node()
-    answers = json.loads(subprocess.run([*node, str(script)], capture_output=True, text=True, check=True).stdout)
+    answers = json.loads(
+        subprocess.run([*node, str(script)], capture_output=True, text=True, check=True).stdout
+    )
     assert answers[0]["headers"].keys() == {"host"}
     assert answers[0]["querystring"] == {"view": {"value": "wall"}}
     assert answers[1]["querystring"] == {}

@@ -10,13 +10,20 @@ from deploy.tests.assembly import Assembly
 from scoreboard_site import metrics
 from scoreboard_site.tests.processes import ROOT
 
-SECURITY = {"RefusedTokens": "unauthorized", "RefusedOtherPlayers": "forbidden", "RefusedReusedKeys": "key_reused", "RefusedOverLimit": "rate_limited"}
+SECURITY = {
+    "RefusedTokens": "unauthorized",
+    "RefusedOtherPlayers": "forbidden",
+    "RefusedReusedKeys": "key_reused",
+    "RefusedOverLimit": "rate_limited",
+}
 
 
 def named_in(alarm: dict[str, Any]) -> set[str]:
     """The metrics of the application that an alarm looks at."""
     stats = [each["MetricStat"]["Metric"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
-    return {each["MetricName"] for each in [alarm, *stats] if each.get("Namespace", "").startswith("Scoreboard/")}
+    return {
+        each["MetricName"] for each in [alarm, *stats] if each.get("Namespace", "").startswith("Scoreboard/")
+    }
 
 
 def headings() -> set[str]:
@@ -27,14 +34,18 @@ def headings() -> set[str]:
 def test_every_alarm_names_a_place_in_the_operations_page_and_tells_somebody(assemblies):
     for assembly in assemblies.values():
         alarms = [
-            each for each in assembly.all("AWS::CloudWatch::Alarm") if "What to do: " in each.get("AlarmDescription", "")
+            each
+            for each in assembly.all("AWS::CloudWatch::Alarm")
+            if "What to do: " in each.get("AlarmDescription", "")
         ]
         assert len(alarms) >= 20
         for alarm in alarms:
             found = re.search(r"What to do: docs/operations\.md#([a-z-]+)$", alarm["AlarmDescription"])
             assert found and found[1] in headings(), alarm["AlarmDescription"]
             assert alarm["AlarmActions"] and alarm["OKActions"]
-        assert "board-truth" in alarms[0]["AlarmName"] or any("board-truth" in each["AlarmName"] for each in alarms)
+        assert "board-truth" in alarms[0]["AlarmName"] or any(
+            "board-truth" in each["AlarmName"] for each in alarms
+        )
         subscription = assembly.one("AWS::SNS::Subscription")
         assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "operations@example.com")
 
@@ -53,7 +64,9 @@ def test_every_metric_of_alarms_and_dashboard_is_in_the_applications_catalogue(p
     assert alarmed | drawn <= catalogue | filters
     assert catalogue - drawn == set(), "the dashboard leaves out a metric"
     namespace = prod.environment("web")["SCOREBOARD_METRICS_NAMESPACE"]
-    assert {each["MetricTransformations"][0]["MetricNamespace"] for each in prod.all("AWS::Logs::MetricFilter")} == {namespace}
+    assert {
+        each["MetricTransformations"][0]["MetricNamespace"] for each in prod.all("AWS::Logs::MetricFilter")
+    } == {namespace}
 
 
 def test_suspicious_requests_are_counted_in_the_security_log_as_it_is_written(prod: Assembly):
@@ -85,4 +98,6 @@ def test_traces_go_to_a_collector_in_the_same_task(prod):
         config = {each["Name"]: each["Value"] for each in collector["Environment"]}["AOT_CONFIG_CONTENT"]
         assert "awsxray" in config and "127.0.0.1:4318" in config
         assert prod.environment(name)["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://127.0.0.1:4318"
-        assert re.fullmatch(r"public\.ecr\.aws/aws-observability/aws-otel-collector:v[\d.]+", collector["Image"])
+        assert re.fullmatch(
+            r"public\.ecr\.aws/aws-observability/aws-otel-collector:v[\d.]+", collector["Image"]
+        )

@@ -31,7 +31,11 @@ class Command(BaseCommand):
 
     def _put(self, client: Any, path: Path, key: str) -> None:
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        if kind.startswith("text/") or kind in ("application/javascript", "application/json", "image/svg+xml"):
+        if kind.startswith("text/") or kind in (
+            "application/javascript",
+            "application/json",
+            "image/svg+xml",
+        ):
             kind += "; charset=utf-8"
         try:
             client.put_object(
