@@ -14,6 +14,7 @@ import time
 
 from django.conf import settings
 
+from scoreboard_site import metrics
 from scores import repository, scoring
 from scores.errors import (
     Banned,
@@ -164,8 +165,10 @@ def _add_points(
             return _answered_before(exists.entry, digest, known, undecided)
         except repository.PlayerMoved as moved:
             known, certain, failure = moved.player, True, Conflict()
+            metrics.record(metrics.LEDGER_CONFLICTS)
         except repository.Contended:
             failure = Conflict()
+            metrics.record(metrics.LEDGER_CONFLICTS)
             pause(wait_s, deadline)
             known, certain = read_player(user_id), True
         except Throttled as throttled:
