@@ -55,8 +55,10 @@ class Sums:
                 continue
             if metric.kind is Kind.COUNT and not metric.by_code:
                 values[metric.name] = self._counts[metric, None]
-            elif metric in metrics.levels:
-                values[metric.name] = metrics.levels[metric]()
+            elif metric.kind is Kind.LEVEL:
+                level = metrics.levels[metric]() if metric in metrics.levels else None
+                if level is not None:
+                    values[metric.name] = level
             elif times := self._times.get(metric):
                 values[metric.name] = {"Values": list(times), "Counts": list(times.values())}
         lines = [_line(namespace, [[]], values, now_ms)]
@@ -69,7 +71,7 @@ class Sums:
 
 def _step(value_ms: float) -> float:
     power = round(math.log(min(max(value_ms, _SHORTEST_MS), _LONGEST_MS), STEP))
-    return round(STEP**power, 3)
+    return float(f"{STEP**power:.4g}")
 
 
 _UNITS = {metric.name: metric.unit for metric in metrics.CATALOGUE}

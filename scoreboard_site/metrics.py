@@ -97,7 +97,7 @@ CATALOGUE: tuple[Metric, ...] = tuple(each for each in globals().values() if isi
 #: What was recorded and not added up yet: (metric, code, value). Appending to a deque is atomic.
 pending: deque[tuple[Metric, str | None, float]] = deque(maxlen=PENDING_MAX)
 #: Where the levels are read from.
-levels: dict[Metric, Callable[[], float]] = {}
+levels: dict[Metric, Callable[[], float | None]] = {}
 _on = False
 
 
@@ -113,6 +113,9 @@ def record(metric: Metric, value: float = 1, code: str | None = None) -> None:
         pending.append((metric, code, value))
 
 
-def watch(metric: Metric, read: Callable[[], float]) -> None:
-    """Ask `read` for this LEVEL whenever metrics are written, in the writer's thread. It must not block."""
+def watch(metric: Metric, read: Callable[[], float | None]) -> None:
+    """Ask `read` for this LEVEL whenever metrics are written, in the writer's thread. It must not block.
+
+    None: it is not known right now, and not written.
+    """
     levels[metric] = read

@@ -11,6 +11,7 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Iterable
 
 from django.conf import settings
 
@@ -36,7 +37,7 @@ from scores.limits import NO_DEMAND, Demand, known_refusals, local_limiter
 from scores.merging import current_ranking, merge
 from scores.models import READ_TIMEOUT_S
 from scores.ranking import RankingUnavailable
-from scores.scoring import Board, Entry, Player, Standing
+from scores.scoring import Board, Entry, Player, Row, Standing
 from scores.tickets import Ticket
 
 logger = logging.getLogger(__name__)
@@ -266,6 +267,16 @@ def get_board() -> Board:
     return _last_board
 
 
+def rows_in_table(also: Iterable[str] = ()) -> tuple[Row, ...]:
+    """The Top 10 as the table has it: nominated by the index, and by `also` (user ids), read consistently.
+
+    One query and one batch of at most INDEX_NOMINEES players and those of `also`. Raises Unavailable or
+    Throttled.
+    """
+    nominated = [user_id for user_id, _ in repository.nominees(INDEX_NOMINEES)]
+    return scoring.rows_of(repository.read_players(dict.fromkeys([*nominated, *also])).values())
+
+
 class _IndexBoard:
     """The board as the index nominates it and the table confirms it; read once a second at most."""
 
@@ -277,8 +288,7 @@ class _IndexBoard:
     def get(self) -> Board:
         with self._lock:
             if self._board is None or time.monotonic() - self._read_at > INDEX_BOARD_S:
-                nominated = [user_id for user_id, _ in repository.nominees(INDEX_NOMINEES)]
-                rows = scoring.rows_of(repository.read_players(nominated).values())
+                rows = rows_in_table()
                 now = now_ms()
                 self._board = Board(rows, now * 1000, now, from_index=True)
                 self._read_at = time.monotonic()
