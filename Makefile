@@ -2,12 +2,12 @@
 PYTHON ?= python3
 PORT ?= 8000
 DATA_DIR ?= .local
-export PORT DATA_DIR
+export PORT DATA_DIR URL
 
 STACK = exec $(PYTHON) -m devstack
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint token verify bench-path bench-fanout bench-ranks screenshots lock clean
+.PHONY: help run test lint token verify bench-path bench-fanout bench-ranks smoke screenshots lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,9 @@ bench-fanout: ## measure boards to thousands of sockets, next to other servers
 
 bench-ranks: ## measure ranks among a million players
 	@$(STACK) bench-ranks
+
+smoke: ## check a deployed scoreboard from the outside: make smoke URL=https://board.example.com
+	@$(STACK) smoke
 
 screenshots: ## take the README's pictures from a running demo (PORT=)
 	@$(STACK) screenshots

@@ -22,6 +22,10 @@ MODULES = {
     "bench-fanout": ("benchmarks.fanout", "measure boards to many sockets, next to other servers"),
     "bench-ranks": ("benchmarks.ranks", "measure ranks among a million players"),
     "screenshots": ("devstack.screenshots", "take the README's pictures from a running demo"),
+    "smoke": (
+        "devstack.smoke",
+        "check a deployed scoreboard from the outside (URL=, see docs/operations.md)",
+    ),
     "lock": ("devstack.lock", "pin every package with its hashes, after a change of requirements*.txt"),
 }
 DEV_VERBS = {"test", "lint", *MODULES}

@@ -69,7 +69,8 @@ DATABASES: dict[str, Any] = {}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4096
 
 STATIC_URL: str = env.str("STATIC_URL", "/static/")
-STATIC_ROOT = BASE_DIR / "staticfiles"
+#: Where `collectstatic` puts the files that a CDN or nginx serves.
+STATIC_ROOT = Path(env.str("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "staticfiles": {

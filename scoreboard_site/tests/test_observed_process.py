@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 
 import httpx
@@ -37,9 +39,8 @@ def spans_of(collector):
 
 def test_what_a_process_does_is_counted_and_the_last_of_it_is_written_at_its_end(stores):
     lines = []
-    with server(
-        sink=lines.append, SCOREBOARD_METRICS_EVERY_S="300", SCOREBOARD_METRICS_NAMESPACE="S/test"
-    ) as part:
+    settings = {"SCOREBOARD_METRICS_EVERY_S": "300", "SCOREBOARD_METRICS_NAMESPACE": "S/test"}
+    with server(sink=lines.append, **settings) as part:
         token = local_issuer.mint("server", WRITE_SCOPE)
         with connect(f"ws://127.0.0.1:{part.port}/ws/scoreboard") as viewer:
             viewer.recv(timeout=5)
@@ -103,9 +104,6 @@ def test_a_request_is_one_trace_from_the_load_balancers_header_to_the_stores(sto
 
 
 def test_without_an_endpoint_nothing_of_it_is_loaded(stores):
-    import subprocess
-    import sys
-
     code = (
         "import sys, scoreboard_site.asgi;"
         "print([name for name in sys.modules if name.startswith(('opentelemetry', 'sentry_sdk'))])"
