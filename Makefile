@@ -7,7 +7,7 @@ export PORT DATA_DIR URL
 STACK = exec $(PYTHON) -m devstack
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint token verify bench-path bench-fanout bench-ranks smoke screenshots lock clean
+.PHONY: help run test lint token verify bench-path bench-fanout bench-ranks smoke costs screenshots lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,9 @@ bench-ranks: ## measure ranks among a million players
 
 smoke: ## check a deployed scoreboard from the outside: make smoke URL=https://board.example.com
 	@$(STACK) smoke
+
+costs: ## compute what it costs on AWS, from list prices, and write docs/costs.md
+	@$(STACK) costs
 
 screenshots: ## take the README's pictures from a running demo (PORT=)
 	@$(STACK) screenshots

@@ -26,6 +26,7 @@ MODULES = {
         "devstack.smoke",
         "check a deployed scoreboard from the outside (URL=, see docs/operations.md)",
     ),
+    "costs": ("benchmarks.costs", "compute what it costs on AWS from list prices: docs/costs.md"),
     "lock": ("devstack.lock", "pin every package with its hashes, after a change of requirements*.txt"),
 }
 DEV_VERBS = {"test", "lint", *MODULES}
