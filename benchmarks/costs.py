@@ -27,6 +27,7 @@ ASSUMPTIONS = {
         "counted",
     ),
     "alive_bytes": (105, "bytes of a sign of life, every 15 s, likewise", "counted"),
+    "line_bytes": (1_200, "bytes of a line of metrics, every 30 s a task", "counted"),
     "deliveries": (
         190_000,
         "boards to sockets for each second of CPU, at 5,000 sockets",
@@ -148,10 +149,12 @@ def standing() -> dict[str, tuple[float, float]]:
     }
     monthly = {name: (dev * HOURS, prod * HOURS) for name, (dev, prod) in hourly.items()}
     firewall = 5.0 + 4 * usd("WAF rules")
+    lines = SECONDS / 30 * a("line_bytes") / 1e9 * usd("Logs")
     probe = SECONDS / 60 * 40 * usd("DynamoDB read unit")
     rest = {
         "WAF (a list, 4 rules)": (firewall, firewall),
         "metrics and alarms": (watching, watching),
+        "the lines that metrics come in": (lines, 2 * lines),
         "the probe's reads (every 15 minutes; every minute)": (probe / 15, probe),
     }
     return monthly | rest
