@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ UPGRADE = """
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection $connection_upgrade;"""
 CONFIGURATION = """
+user {user};
 daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
@@ -56,7 +58,9 @@ def nginx(
     folder: Path, port: int, *, upgrade: str = UPGRADE, extra: str = "", **values: object
 ) -> Iterator[Part]:
     """nginx on `port`, listening; `values` are the other names in CONFIGURATION."""
-    text = CONFIGURATION.format(folder=folder, port=port, upgrade=upgrade, extra=extra, **values)
+    # Its workers run as somebody else unless told, who cannot read a test's folder.
+    values |= {"user": getpass.getuser(), "folder": folder, "port": port, "upgrade": upgrade, "extra": extra}
+    text = CONFIGURATION.format(**values)
     (folder / "nginx.conf").write_text(text)
 
     def answers() -> bool:

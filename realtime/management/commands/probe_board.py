@@ -163,18 +163,24 @@ class Command(BaseCommand):
 
     def _once(self, within_s: float) -> int:
         deadline = time.monotonic() + within_s
-        try:
-            with self._probe.watching() as viewer:
-                self._probe.wait_for_board(viewer)
+        while True:
+            try:
+                return self._compare(deadline)
+            except Unseen as error:  # it may be told to come back: a deployment, keys that are being fetched
+                if time.monotonic() > deadline:
+                    self._fail(error)
+                    return 2
+            time.sleep(LOOK_AGAIN_S)
+
+    def _compare(self, deadline: float) -> int:
+        with self._probe.watching() as viewer:
+            self._probe.wait_for_board(viewer)
+            self._probe.look()
+            while self._probe.age and time.monotonic() < deadline:
+                self._probe.listen(viewer, LOOK_AGAIN_S)
                 self._probe.look()
-                while self._probe.age and time.monotonic() < deadline:
-                    self._probe.listen(viewer, LOOK_AGAIN_S)
-                    self._probe.look()
-                self._report()
-                return 1 if self._probe.age else 0
-        except Unseen as error:
-            self._fail(error)
-            return 2
+            self._report()
+            return 1 if self._probe.age else 0
 
     def _report(self) -> None:
         if self._probe.age:
