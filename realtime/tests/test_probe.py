@@ -13,6 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from devstack.files import ROOT
+from devstack.part import Part
 from devstack.ports import free_port
 from scoreboard_site.tests.processes import post, server
 from scoreboard_site.tests.receiver import receiving
@@ -69,21 +70,33 @@ def test_it_says_when_there_is_nothing_to_see(stores):
     assert re.search("nothing to compare: the socket: ConnectionRefusedError", said)
 
 
-def test_it_sees_a_private_board_as_a_machine_client(stores):
-    token = local_issuer.mint("probe")
-    with (
-        receiving((200, json.dumps({"access_token": token}).encode())) as issuer,
-        server(SCOREBOARD_PUBLIC="false") as part,
-    ):
-        url = f"ws://127.0.0.1:{part.port}/ws/scoreboard"
-        options = (
-            "--origin",
-            f"http://127.0.0.1:{part.port}",
-            "--token-url",
-            f"http://127.0.0.1:{issuer.port}/t",
-        )
-        status, _, said = probe(url, *options, PROBE_CLIENT_ID="id", PROBE_CLIENT_SECRET="secret:1")
-        assert status == 0, said
+def test_it_goes_on_looking_at_a_private_board_through_a_restart(stores):
+    answer = json.dumps({"access_token": local_issuer.mint("probe")}).encode()
+    lines: list[str] = []
+
+    def wait_for(condition):
+        deadline = time.monotonic() + 40
+        while not any(condition(json.loads(line)) for line in lines if line.startswith("{")):
+            assert time.monotonic() < deadline, lines
+            time.sleep(0.05)
+        lines.clear()
+
+    with receiving((200, answer)) as issuer, server(SCOREBOARD_PUBLIC="false") as part:
+        url, origin = f"ws://127.0.0.1:{part.port}/ws/scoreboard", f"http://127.0.0.1:{part.port}"
+        options = ["--interval", "1", "--origin", origin, "--token-url", f"http://127.0.0.1:{issuer.port}/t"]
+        env = os.environ | METRICS | {"PROBE_CLIENT_ID": "id", "PROBE_CLIENT_SECRET": "secret:1"}
+        command = [sys.executable, "manage.py", "probe_board", "--url", url, *options]
+        running = Part("probe", command, env=env, cwd=ROOT, sink=lines.append)
+        running.start()
+        try:
+            wait_for(lambda line: line.get("BoardDifferenceAge") == 0)
+            part.kill()
+            wait_for(lambda line: line["ProbeFailures"] == 1 and "BoardDifferenceAge" not in line)
+            part.start()
+            part.wait_ready()
+            wait_for(lambda line: line.get("BoardDifferenceAge") == 0)
+        finally:
+            running.stop()
         path, headers, body = issuer.received[-1]
         assert (path, body) == ("/t", b"grant_type=client_credentials")
         assert headers["Authorization"] == "Basic aWQ6c2VjcmV0JTNBMQ=="
