@@ -26,10 +26,8 @@ logger = logging.getLogger(__name__)
 
 #: What was recorded is added up this often (s).
 ADD_UP_S = 1.0
-#: Times are written as the nearest of these powers (ms), at most 7 % off: 99 steps from 0.1 ms to 100 s,
-#: because a line may hold 100 different values of a metric.
-STEP = 1.15
-_SHORTEST_MS, _LONGEST_MS = 0.1, 100_000.0
+#: A line may hold this many values of a metric.
+VALUES_MAX = 100
 
 Line = dict[str, Any]
 
@@ -43,7 +41,7 @@ class Sums:
 
     def add(self, metric: Metric, code: str | None, value: float) -> None:
         if metric.kind is Kind.TIME:
-            self._times[metric][_step(value)] += 1
+            self._times[metric][float(f"{value:.3g}")] += 1  # so that few different ones are kept
         else:
             self._counts[metric, code] += value
 
@@ -60,7 +58,7 @@ class Sums:
                 if level is not None:
                     values[metric.name] = level
             elif times := self._times.get(metric):
-                values[metric.name] = {"Values": list(times), "Counts": list(times.values())}
+                values[metric.name] = _picked(times)
         lines = [_line(namespace, [[]], values, now_ms)]
         for (metric, code), count in sorted(self._counts.items(), key=str):
             if metric.by_code:
@@ -69,9 +67,11 @@ class Sums:
         return lines
 
 
-def _step(value_ms: float) -> float:
-    power = round(math.log(min(max(value_ms, _SHORTEST_MS), _LONGEST_MS), STEP))
-    return float(f"{STEP**power:.4g}")
+def _picked(times: Counter[float]) -> list[float]:
+    """All of them, or the slowest of each hundredth: percentiles and the maximum stay what they are."""
+    ordered = sorted(times.elements())
+    count = min(len(ordered), VALUES_MAX)
+    return [ordered[math.ceil(number * len(ordered) / count) - 1] for number in range(1, count + 1)]
 
 
 _UNITS = {metric.name: metric.unit for metric in metrics.CATALOGUE}

@@ -24,7 +24,7 @@ class Kind(StrEnum):
     COUNT = "count"
     #: How it is in each process right now: `Average`, `Maximum`; for all of them `Average` times processes.
     LEVEL = "level"
-    #: How long something took, each time: `p50`, `p99`, `Maximum`, `SampleCount`.
+    #: How long something took: `p50`, `p99`, `Maximum`. A line holds 100 at most (scoreboard_site/emf.py).
     TIME = "time"
 
 

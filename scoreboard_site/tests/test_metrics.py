@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import threading
 import time
-from itertools import pairwise
 
 import pytest
 
@@ -74,25 +72,28 @@ def test_a_line_is_what_the_embedded_metric_format_wants(written):
         assert directive["Namespace"] == "Test" and 0 < len(directive["Metrics"]) <= 100
         for metric in directive["Metrics"]:
             value = line[metric["Name"]]
-            if isinstance(value, dict):
-                assert len(value["Values"]) == len(value["Counts"]) <= 100
-            else:
-                assert isinstance(value, int | float)
+            values = value if isinstance(value, list) else [value]
+            assert len(values) <= 100 and all(isinstance(each, int | float) for each in values)
         for dimension in [name for names in directive["Dimensions"] for name in names]:
             assert isinstance(line[dimension], str)
     codes = {line["Code"]: line["UpdatesRefused"] for line in lines[1:]}
     assert codes == {"rate_limited": 1, "banned": 1}
     assert lines[1]["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [[], ["Code"]]
-    assert lines[0]["UpdateTime"]["Counts"] == [2, 1, 1, 1, 1]
+    assert lines[0]["UpdateTime"] == [0, 0.01, 1, 17.3, 5_000, 1e9]
     assert lines[0]["LedgerConflicts"] == 0, "a count is written also when nothing happened"
 
 
-def test_times_are_at_most_seven_percent_off_and_of_few_kinds(written):
-    steps = {emf._step(0.1 * 1.001**power) for power in range(13_815)}
-    assert len(steps) <= 100
-    ordered = sorted(steps)
-    assert all(math.sqrt(b / a) - 1 < 0.075 for a, b in pairwise(ordered))
-    assert abs(emf._step(17.3) / 17.3 - 1) < 0.075
+def test_of_many_times_a_hundred_are_written_that_have_the_same_percentiles(written):
+    for milliseconds in range(1, 4_001):
+        metrics.record(metrics.UPDATE_TIME, milliseconds / 4)
+    times = written()[-1]["UpdateTime"]
+    assert len(times) == 100 and times == sorted(times)
+    assert (times[49], times[98], times[99]) == (500, 990, 1000)
+    for count in (1, 99, 100, 101, 150, 199):
+        for milliseconds in range(1, count + 1):
+            metrics.record(metrics.FAN_OUT_TIME, milliseconds)
+        times = written()[-1]["FanOutTime"]
+        assert len(times) == min(count, 100) and times[-1] == count
 
 
 def test_a_level_that_is_not_known_is_not_written(written):

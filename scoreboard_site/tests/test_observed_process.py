@@ -57,8 +57,8 @@ def test_what_a_process_does_is_counted_and_the_last_of_it_is_written_at_its_end
     first = written[0]
     assert first["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "S/test"
     assert first["UpdatesAccepted"] == 3 and first["UpdatesReplayed"] == 1
-    assert sum(first["UpdateTime"]["Counts"]) == 3
-    assert first["BoardChanges"] >= 3 and sum(first["FanOutTime"]["Counts"]) >= 2
+    assert len(first["UpdateTime"]) == 3
+    assert first["BoardChanges"] >= 3 and len(first["FanOutTime"]) >= 2
     assert first["CacheDown"] == 0 and first["RankingRepairs"] == 0
     assert {"OpenSockets", "BehindSockets"} <= first.keys()
     refused = {line["Code"]: line["UpdatesRefused"] for line in written[1:]}
