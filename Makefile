@@ -2,12 +2,12 @@
 PYTHON ?= python3
 PORT ?= 8000
 DATA_DIR ?= .local
-export PORT DATA_DIR
+export PORT DATA_DIR URL
 
 STACK = exec $(PYTHON) -m devstack
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint token verify bench-path bench-fanout bench-ranks screenshots synth deploy diff lock clean
+.PHONY: help run test lint token verify bench-path bench-fanout bench-frames bench-ranks smoke costs screenshots synth deploy diff audit lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,8 +37,17 @@ bench-path: ## measure the way of an update from the POST to 100 open pages
 bench-fanout: ## measure boards to thousands of sockets, next to other servers
 	@$(STACK) bench-fanout
 
+bench-frames: ## measure how smoothly the page's rows move
+	@$(STACK) bench-frames
+
 bench-ranks: ## measure ranks among a million players
 	@$(STACK) bench-ranks
+
+smoke: ## check a deployed scoreboard from the outside: make smoke URL=https://board.example.com
+	@$(STACK) smoke
+
+costs: ## compute what it costs on AWS, from list prices, and write docs/costs.md
+	@$(STACK) costs
 
 screenshots: ## take the README's pictures from a running demo (PORT=)
 	@$(STACK) screenshots
@@ -55,6 +64,9 @@ deploy: ## put everything on AWS: ENVIRONMENT= DOMAIN= ZONE_ID= ZONE_NAME= REGIO
 
 diff: ## what `make deploy` would change, with the same variables
 	@$(STACK) diff $(GIVEN)
+
+audit: ## look for known vulnerabilities of what is locked
+	@$(STACK) audit
 
 lock: ## pin every package with its hashes, after a change of requirements*.txt
 	@$(STACK) lock

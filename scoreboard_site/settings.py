@@ -69,7 +69,8 @@ DATABASES: dict[str, Any] = {}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4096
 
 STATIC_URL: str = env.str("STATIC_URL", "/static/")
-STATIC_ROOT = BASE_DIR / "staticfiles"
+#: Where `collectstatic` puts the files that a CDN or nginx serves.
+STATIC_ROOT = Path(env.str("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
 #: S3 bucket to which `manage.py publish_static` copies the collected files.
 SCOREBOARD_STATIC_BUCKET: str = env.str("SCOREBOARD_STATIC_BUCKET", "")
 STATICFILES_DIRS = [BASE_DIR / "static"]
@@ -230,6 +231,23 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W003",  # CSRF protection: nothing here is authenticated by a cookie
 ]
 
+# --- Metrics, traces, errors: what leaves the process for those who look after it -------------------------
+
+#: Metrics are written to standard output this often (s), as CloudWatch's embedded metric format; 0: never.
+SCOREBOARD_METRICS_EVERY_S: int = env.int("SCOREBOARD_METRICS_EVERY_S", 0 if DEBUG else 30)
+#: Their CloudWatch namespace; one for each environment.
+SCOREBOARD_METRICS_NAMESPACE: str = env.str("SCOREBOARD_METRICS_NAMESPACE", "Scoreboard")
+#: Where traces go: an OTLP collector over HTTP, such as http://127.0.0.1:4318; empty: no tracing at all.
+OTEL_EXPORTER_OTLP_ENDPOINT: str = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+#: Share of requests that are traced (0 … 1), and the name they are traced under.
+OTEL_TRACES_SAMPLER_ARG: float = env.float("OTEL_TRACES_SAMPLER_ARG", 0.05)
+OTEL_SERVICE_NAME: str = env.str("OTEL_SERVICE_NAME", "scoreboard")
+#: Where unexpected errors are reported (Sentry); empty: only to the log.
+SENTRY_DSN: str = env.str("SENTRY_DSN", "")
+#: What they are reported as: `prod`, `dev`, a commit.
+SENTRY_ENVIRONMENT: str = env.str("SENTRY_ENVIRONMENT", "production")
+SENTRY_RELEASE: str = env.str("SENTRY_RELEASE", "")
+
 # --- Logs: to stderr, never with request bodies (botocore and pynamodb print those when asked to debug)
 
 LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO")
@@ -258,6 +276,7 @@ LOGGING = {
     "root": {"handlers": list(_handlers), "level": "WARNING"},
     "loggers": {
         "scores": {"level": LOG_LEVEL},
+        "scoreboard_site": {"level": LOG_LEVEL},
         "realtime": {"level": LOG_LEVEL},
         # Django's own loggers are configured before this with a handler of their own.
         "django": {"level": "WARNING", "handlers": [], "propagate": True},

@@ -19,6 +19,7 @@ from itertools import islice
 from django.conf import settings
 from ulid import ULID
 
+from scoreboard_site import metrics
 from scores import merging, moderation, repository, scoring, services
 from scores.errors import ScoreboardError, Unavailable
 from scores.models import TableState
@@ -97,6 +98,7 @@ def _repair(ranking: Ranking, nominated: list[str], stored: dict[str, Player]) -
     repaired = merging.merge(late).newer + merging.drop(gone).newer
     if repaired:
         ranking_repairs_total += repaired
+        metrics.record(metrics.RANKING_REPAIRS, repaired)
         logger.warning("repaired %d players in the ranking", repaired)
     return repaired
 
