@@ -1,4 +1,4 @@
-"""The whole system on AWS: three stacks. `cdk deploy --all`, or `make synth` without an account or network."""
+"""The whole system on AWS: three stacks. `make deploy`, or `make synth` without account and network."""
 
 from __future__ import annotations
 

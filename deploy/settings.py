@@ -1,4 +1,4 @@
-"""What the site's owner decides: read from the CDK context (`-c name=value`), checked before anything is made."""
+"""What the site's owner decides: read from the CDK context, checked before anything is made."""
 
 from __future__ import annotations
 

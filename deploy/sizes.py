@@ -7,7 +7,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """One environment. CPU in units of 1/1024 vCPU, memory in MiB, times in days unless they say otherwise."""
+    """One environment. CPU in units of 1/1024 vCPU, memory in MiB, times in days if nothing else is said."""
 
     #: Tasks of the web service: at least, and at most.
     web_tasks: tuple[int, int]

@@ -1,4 +1,4 @@
-"""The web process on Elastic Beanstalk instead of Fargate: one load balancer, instances with nginx, no CloudFront.
+"""The web process on Elastic Beanstalk instead of Fargate: a load balancer and instances with nginx.
 
 Simpler, and less of it: no edge cache, no firewall, no admin (`manage.py moderate` on an instance). See
 docs/deploy.md.
@@ -110,7 +110,7 @@ class BeanstalkStack(cdk.Stack):
         return iam.Role(self, identifier, assumed_by=iam.ServicePrincipal(service), managed_policies=managed)
 
     def _options(self, profile: str, service_role: str, certificate: str) -> Options:
-        """What differs from the platform's defaults. AWS Elastic Beanstalk Developer Guide, "Configuration options"."""
+        """What differs from the platform's defaults (Elastic Beanstalk Developer Guide, "Configuration options")."""
         network, (fewest, most) = self._data.network, self._settings.sizes.web_tasks
         private, public = (
             ",".join(network.vpc.select_subnets(subnet_group_name=name).subnet_ids)

@@ -1,4 +1,4 @@
-"""The stateful stack: what must not be lost, and what only changes with it. Retained where the sizes say so."""
+"""The stateful stack: what must not be lost, and what changes only with it."""
 
 from __future__ import annotations
 

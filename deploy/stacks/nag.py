@@ -14,8 +14,8 @@ _LAMBDA_LOGS = (
     "The functions of custom resources write their log with AWS' own policy, and do nothing else with it."
 )
 _ROTATION = (
-    "Rotated by hand (docs/operations.md): the processes read it when they start, so a new value goes together "
-    "with a deployment."
+    "Rotated by hand (docs/operations.md): the processes read it when they start, so a new value goes "
+    "together with a deployment."
 )
 _TOKEN = (
     "ecr:GetAuthorizationToken knows no resources; CDK writes it into the role that only ECS itself assumes."

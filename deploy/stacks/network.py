@@ -1,4 +1,4 @@
-"""The network: public subnets for the load balancer, private ones for everything else, endpoints, who may reach whom."""
+"""The network: subnets, endpoints, and who may reach whom."""
 
 from __future__ import annotations
 

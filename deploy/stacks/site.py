@@ -1,4 +1,4 @@
-"""CloudFront: static files from S3, everything else from the load balancer, and who may see the answers how long."""
+"""CloudFront: static files from S3, everything else from the load balancer, and what is kept how long."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class Site(Construct):
         )
 
     def _for_a_second(self, identifier: str, *query: str) -> cloudfront.CachePolicy:
-        """One answer per path, kept for a second: no header, no cookie and, but for `query`, no parameter counts."""
+        """One answer per path, for a second: no header, no cookie and, but for `query`, no parameter counts."""
         behavior = cloudfront.CacheQueryStringBehavior
         return cloudfront.CachePolicy(
             self,

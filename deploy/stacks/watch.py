@@ -302,8 +302,9 @@ class Watch(Construct):
                 of("BehindSockets", "Maximum"),
             ),
         )
+        searched = f"{{{namespace(self._settings)},Code}}"
         by_code = cloudwatch.MathExpression(
-            expression=f"SEARCH('{{{namespace(self._settings)},Code}} MetricName=\"UpdatesRefused\"', 'Sum', 60)",
+            expression=f"SEARCH('{searched} MetricName=\"UpdatesRefused\"', 'Sum', 60)",
             using_metrics={},
             label="",
         )

@@ -1,4 +1,4 @@
-"""The stateless stack: what runs, what stands in front of it, and what watches it. It can be made anew at any time."""
+"""The stateless stack: what runs, what stands in front of it, what watches it. It can be made anew."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from stacks.site import ORIGIN_HEADER, Site
 from stacks.tasks import Tasks
 from stacks.watch import Watch, metric
 
-SERVE = ["serve", "--host", "0.0.0.0", "--port", str(WEB_PORT)]  # noqa: S104 - inside the container
+SERVE = ["serve", "--host", "0.0.0.0", "--port", str(WEB_PORT)]
 #: Longer than the server's ping interval (20 s), shorter than its keep-alive (130 s).
 IDLE_TIMEOUT_S = 120
 DEREGISTRATION_S = 30
@@ -151,7 +151,7 @@ class WebStack(cdk.Stack):
         )
 
     def _targets(self, identifier: str) -> elb.ApplicationTargetGroup:
-        """Healthy is who says so at `/readyz`, which never depends on a store. No stickiness: any process will do."""
+        """Healthy is who says so at `/readyz`, which no store can change. No stickiness: any process will do."""
         return elb.ApplicationTargetGroup(
             self,
             identifier,

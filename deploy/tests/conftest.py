@@ -1,4 +1,4 @@
-"""The templates of both environments, made once, in a network namespace with nothing in it where that may be had."""
+"""The templates of both environments, made once, without a network where the system can take it away."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the ledger's stream to a `ScoreChanged` event: real records through the pipe's own filter and template."""
+"""From the ledger's stream to `ScoreChanged`: real records through the pipe's own filter and template."""
 
 from __future__ import annotations
 

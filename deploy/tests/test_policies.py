@@ -1,4 +1,4 @@
-"""What each kind of process may do: the application at work behind its policy, and what it must not do, tried."""
+"""What each kind of process may do: at work behind its own policy, and what is forbidden, tried."""
 
 from __future__ import annotations
 

@@ -36,7 +36,16 @@ def test_cfn_lint_finds_nothing(assemblies):
 
 
 def test_a_finding_without_a_reason_stops_the_synthesis(tmp_path):
-    app = "import app, aws_cdk as cdk; from aws_cdk import aws_s3 as s3; one = cdk.App(); app.build(one); s3.Bucket(one.node.children[0], 'Open'); one.synth()"
+    app = "\n".join(
+        (
+            "import app, aws_cdk as cdk",
+            "from aws_cdk import aws_s3 as s3",
+            "one = cdk.App()",
+            "app.build(one)",
+            "s3.Bucket(one.node.find_child('ScoreboardDevData'), 'Open')",
+            "one.synth()",
+        )
+    )
     env = deploying.environment() | {
         "CDK_OUTDIR": str(tmp_path / "out"),
         "CDK_CONTEXT_JSON": json.dumps(deploying.EXAMPLE),
@@ -212,7 +221,7 @@ def test_the_web_service_scales_on_cpu_and_open_sockets_and_rolls_back(prod):
 
 
 def test_tables_migrations_and_static_files_come_before_any_service(prod):
-    ((stack, release, resource),) = prod.resources("Custom::ScoreboardRelease")
+    ((_, release, resource),) = prod.resources("Custom::ScoreboardRelease")
     assert resource["Properties"]["Commands"] == [
         ["create_tables"],
         ["migrate", "--noinput"],
@@ -343,7 +352,8 @@ def test_the_viewer_request_function_drops_what_only_a_proxy_may_say(tmp_path):
     }
     script = tmp_path / "run.js"
     script.write_text(
-        f"{code}\nconsole.log(JSON.stringify({json.dumps([request, other, api])}.map((request) => handler({{request}}))));"
+        f"{code}\nconst requests = {json.dumps([request, other, api])};\n"
+        "console.log(JSON.stringify(requests.map((request) => handler({ request }))));"
     )
     node = deploying.find_node()
     answers = json.loads(

@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from scores import dynamodb, maintenance, merging, models, moderation, ranking, repository, services
+from scores.management.commands import rebuild_ranking as rebuild_command
 from scores.scoring import BOARD_ID, Action, Player, State
 from scores.tests import stage
 from scores.tests.test_services import add, moderate

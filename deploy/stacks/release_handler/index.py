@@ -45,8 +45,7 @@ def run(ecs, properties, command, deadline):
             if app.get("exitCode") == 0:
                 return
             why = app.get("reason") or task.get("stoppedReason")
-            raise RuntimeError(
-                f"`{words}` ended with exit code {app.get('exitCode')} ({why}): see the log stream of task {arn}"
-            )
+            code = app.get("exitCode")
+            raise RuntimeError(f"`{words}` ended with exit code {code} ({why}): see the log of task {arn}")
         time.sleep(POLL_S)
     raise RuntimeError(f"`{words}` did not end in time: see the log stream of task {arn}")
