@@ -110,7 +110,7 @@ class BeanstalkStack(cdk.Stack):
         return iam.Role(self, identifier, assumed_by=iam.ServicePrincipal(service), managed_policies=managed)
 
     def _options(self, profile: str, service_role: str, certificate: str) -> Options:
-        """What differs from the platform's defaults (Elastic Beanstalk Developer Guide, "Configuration options")."""
+        """What differs from the defaults (Elastic Beanstalk Developer Guide, "Configuration options")."""
         network, (fewest, most) = self._data.network, self._settings.sizes.web_tasks
         private, public = (
             ",".join(network.vpc.select_subnets(subnet_group_name=name).subnet_ids)

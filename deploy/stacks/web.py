@@ -151,7 +151,7 @@ class WebStack(cdk.Stack):
         )
 
     def _targets(self, identifier: str) -> elb.ApplicationTargetGroup:
-        """Healthy is who says so at `/readyz`, which no store can change. No stickiness: any process will do."""
+        """Healthy is who says so at `/readyz`, which no store can change. No stickiness: any will do."""
         return elb.ApplicationTargetGroup(
             self,
             identifier,

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+import botocore.session
 import pytest
 
 from deploy.tests.assembly import Assembly
-from devstack import deploying
+from devstack import deploying, process
+from devstack.files import ROOT
+from devstack.part import Part
+from devstack.testtools import start_cognito
 
 Assemblies = Mapping[str, Assembly]
 
@@ -41,3 +49,34 @@ def dev(assemblies: Assemblies) -> Assembly:
 @pytest.fixture(scope="session")
 def prod(assemblies: Assemblies) -> Assembly:
     return assemblies["prod"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Emulator:
+    """An emulator of AWS, answering at `part.url`."""
+
+    part: Part
+
+    def client(self, service: str) -> Any:
+        return botocore.session.get_session().create_client(
+            service,
+            endpoint_url=self.part.url,
+            region_name="eu-central-1",
+            aws_access_key_id="x",
+            aws_secret_access_key="x",
+        )
+
+    def manage(self, command: str, environment: Mapping[str, str]) -> str:
+        """What the management command prints."""
+        code, output = process.run(
+            [sys.executable, "manage.py", command], cwd=ROOT, env={**os.environ, **environment}
+        )
+        assert code == 0, output
+        return output
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    part = start_cognito()
+    yield Emulator(part)
+    part.stop()

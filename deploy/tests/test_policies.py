@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -166,7 +167,6 @@ def environment(guard: Guard, **more: str) -> dict[str, str]:
 
 
 def manage(*command: str, env: dict[str, str]) -> str:
-    import os
 
     code, output = process.run(
         [str(ROOT / ".venv/bin/python"), "manage.py", *command], cwd=ROOT, env={**os.environ, **env}
