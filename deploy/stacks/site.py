@@ -126,7 +126,7 @@ class Site(Construct):
         )
 
     def _for_a_second(self, identifier: str, *query: str) -> cloudfront.CachePolicy:
-        """One answer per path, for a second: no header, no cookie, no parameter but those of `query` counts."""
+        """One answer per path, for a second: no header, no cookie, no parameter but `query` counts."""
         behavior = cloudfront.CacheQueryStringBehavior
         return cloudfront.CachePolicy(
             self,
