@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import string
 import sys
 
 import pytest
@@ -12,7 +13,7 @@ from devstack import process
 from scoreboard_site.tests.processes import ROOT
 
 SECRETS = {
-    "SECRET_KEY": "0aZ" * 21 + "x",
+    "SECRET_KEY": string.ascii_letters + string.digits,
     "REDIS_URL": "rediss://:password@cache.example.com:6379/0",
     "SCOREBOARD_TICKET_KEYS": "1:" + "k" * 64,
     "DATABASE_URL": "postgres://scoreboard:password@database.example.com:5432/scoreboard?sslmode=require",
@@ -36,7 +37,7 @@ def test_check_deploy_is_clean_with_the_environment_of_the_task(assemblies, role
             env=environment_of(assembly, role),
         )
         assert code == 0, output
-        assert "no issues (0 silenced)" in output or "no issues" in output
+        assert "identified no issues" in output
 
 
 def test_every_variable_is_one_that_the_application_reads(prod):
