@@ -176,6 +176,7 @@ class DataStack(cdk.Stack):
             secret_name=f"scoreboard/{self._settings.environment}/database",
             exclude_characters="".join(chr(code) for code in range(33, 127) if not chr(code).isalnum()),
         )
+        credentials.apply_removal_policy(self._keep)
         engine = rds.DatabaseInstanceEngine.postgres(version=rds.PostgresEngineVersion.VER_17_7)
         database = rds.DatabaseInstance(
             self,

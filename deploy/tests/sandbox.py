@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# Runs as root of its own user namespace. Every mount becomes read-only as far as the kernel lets us (some
-# of /proc and /sys it does not); then /tmp is new, and the user stops being root.
+# Runs as root of its own user namespace. Every mount becomes read-only but for those of the kernel; then
+# /tmp is new, and the user stops being root.
 _SCRIPT = """
 set -e
 application=$1 venv=$2; shift 2
@@ -19,6 +19,7 @@ mkdir /mnt/app /mnt/venv
 mount --bind "$application" /mnt/app
 mount --bind "$venv" /mnt/venv
 while read -r _ _ _ _ place _; do
+    case $place in /proc* | /sys* | /dev*) continue ;; esac
     mount -o remount,bind,ro "$(printf %b "$place")" 2>/dev/null || true
 done < /proc/self/mountinfo
 mount -t tmpfs none /tmp

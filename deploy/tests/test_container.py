@@ -155,14 +155,11 @@ def test_the_exact_command_serves_with_the_exact_environment_on_a_read_only_root
     assert not [line for line in part.last_lines if "Traceback" in line]
 
 
-def test_static_files_are_published_under_their_hashed_names(image, emulator):
+def test_static_files_are_published_under_their_hashed_names(image, emulator, dev):
     bucket = "static-files"
     s3 = emulator.client("s3")
-    s3.create_bucket(Bucket=bucket)
-    env = {
-        **os.environ,
-        "DEBUG": "false",
-        "SECRET_KEY": "x" * 50,
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    env = environment_of(dev, "release") | {
         "SCOREBOARD_STATIC_BUCKET": bucket,
         "AWS_ENDPOINT_URL_S3": emulator.part.url,
         "AWS_ACCESS_KEY_ID": "x",
@@ -176,7 +173,6 @@ def test_static_files_are_published_under_their_hashed_names(image, emulator):
     one = s3.get_object(Bucket=bucket, Key=f"static/{manifest['scoreboard/main.js']}")
     assert one["CacheControl"] == "public, max-age=31536000, immutable"
     assert one["ContentType"].startswith("text/javascript")
-    missing = process.run(
-        [sys.executable, "manage.py", "publish_static"], cwd=ROOT, env={**env, "STATIC_ROOT": "/nowhere"}
-    )
-    assert missing[0] == 1 and "collectstatic" in missing[1]
+    nothing = {**env, "STATIC_ROOT": str(image / "static")}
+    code, output = process.run([sys.executable, "manage.py", "publish_static"], cwd=image, env=nothing)
+    assert code == 1 and "collectstatic" in output

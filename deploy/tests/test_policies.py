@@ -99,10 +99,8 @@ def test_every_wildcard_in_a_role_of_the_application_is_for_x_ray(assemblies):
             for statement in assembly.statements(role):
                 assert not any("*" in action for action in _listed(statement["Action"]))
                 if "*" in _listed(statement["Resource"]):
-                    assert _listed(statement["Action"]) == [
-                        "xray:PutTraceSegments",
-                        "xray:PutTelemetryRecords",
-                    ]
+                    actions = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+                    assert set(_listed(statement["Action"])) == actions
 
 
 def _listed(value: str | list[str]) -> list[str]:
@@ -194,14 +192,12 @@ def test_release_then_ranking_then_web_do_all_their_work_within_their_rights(dev
         assert name.status_code == 200, name.text
         me = httpx.get(f"{part.url}/score/me", headers={"Authorization": f"Bearer {token}"}).json()
         assert (me["score"], me["rank"]) == (10, 1)
-        deadline = time.monotonic() + 10
-        while ("dynamodb:Query", arn(dev, "UserScores") + "/index/Flagged") not in guard.used:
-            assert time.monotonic() < deadline, "the reconciler never came to the bans"
+        deadline = time.monotonic() + 15
+        while unused := granted(dev, "web") - {action for action, _ in guard.used}:
+            assert time.monotonic() < deadline, f"rights that the web process does not use: {unused}"
             time.sleep(0.1)
         assert httpx.get(f"{part.url}/score/top10").json()[0]["score"] == 10
         assert not guard.refused
-        unused = granted(dev, "web") - {action for action, _ in guard.used}
-        assert not unused, f"the web role has rights that it does not use: {unused}"
 
 
 def granted(assembly: Assembly, role: str) -> set[str]:
@@ -241,4 +237,4 @@ def test_what_the_web_process_must_not_do_is_refused(dev, tables):
             with pytest.raises(ClientError, match="AccessDenied"):
                 call()
         assert dynamodb.get_item(TableName=scores, Key=key)["ResponseMetadata"]["HTTPStatusCode"] == 200
-        assert len(guard.refused) == 11
+        assert len(guard.refused) == 10  # deleting an item is tried in two ways

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from typing import Any
 
 from deploy.tests.assembly import Assembly
 from scoreboard_site import metrics
+from scoreboard_site.logs import JSONFormatter, Redact
 from scoreboard_site.tests.processes import ROOT
+from scores import audit
 
 SECURITY = {
     "RefusedTokens": "unauthorized",
@@ -74,11 +77,23 @@ def test_suspicious_requests_are_counted_in_the_security_log_as_it_is_written(pr
         each["MetricTransformations"][0]["MetricName"]: each["FilterPattern"]
         for each in prod.all("AWS::Logs::MetricFilter")
     }
-    written = (ROOT / "scores" / "audit.py").read_text()
-    assert 'getLogger("scores.security")' in written and '"event": kind' in written
-    for name, code in SECURITY.items():
-        assert '$.logger = "scores.security"' in patterns[name] and f'$.event = "{code}"' in patterns[name]
-        assert f'"{code}"' in (ROOT / "scores" / "errors.py").read_text()
+    lines: list[dict[str, Any]] = []
+    handler = logging.Handler()
+    handler.setFormatter(JSONFormatter())
+    handler.addFilter(Redact())
+    handler.emit = lambda record: lines.append(json.loads(handler.format(record)))  # type: ignore[method-assign]
+    audit.logger.addHandler(handler)
+    try:
+        for code in SECURITY.values():
+            audit.refused(code, path="/score/update")
+    finally:
+        audit.logger.removeHandler(handler)
+    for (name, code), line in zip(SECURITY.items(), lines, strict=True):
+        terms = dict(re.findall(r'\$\.(\w+) = "([^"]+)"', patterns[name]))
+        assert terms == {"logger": "scores.security", "event": code}
+        assert terms.items() <= line.items()
+        source = "".join(path.read_text() for path in (ROOT / "scores").glob("*.py"))
+        assert f'"{code}"' in source, "no answer has this code"
 
 
 def test_the_probe_is_run_again_and_again_and_never_twice_for_one_time(prod, dev):

@@ -60,9 +60,9 @@ class Command(BaseCommand):
                 return True
         except Unavailable:
             return True
-        dropped_at = state.floor_dropped_at
-        if dropped_at is None:
+        if state.floor_dropped_at is None:
             return False
+        dropped_at = int(state.floor_dropped_at)
         seen, self._scanned_after = self._scanned_after == dropped_at, dropped_at
         return not seen or services.now_ms() >= dropped_at + maintenance.FLOOR_GRACE_MS
 
