@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import botocore.session
@@ -30,15 +31,36 @@ def without_network() -> list[str]:
     return command if subprocess.run([*command, "true"], capture_output=True).returncode == 0 else []
 
 
+#: What is made, and with which settings besides those of the example.
+VARIANTS = {
+    "dev": {"environment": "dev"},
+    "prod": {"environment": "prod"},
+    "private": {"environment": "dev", "public": "false", "server_cidrs": "198.51.100.0/24"},
+    "beanstalk": {
+        "environment": "dev",
+        "beanstalk_platform": "64bit Amazon Linux 2023 v4.9.0 running Python 3.12",
+    },
+}
+
+
 @pytest.fixture(scope="session")
-def assemblies(tmp_path_factory: pytest.TempPathFactory) -> Assemblies:
-    made = {}
-    for environment in ("dev", "prod"):
-        folder = tmp_path_factory.mktemp("cdk") / environment
-        context = {**deploying.EXAMPLE, "environment": environment}
-        deploying.synthesize(folder, context, prefix=without_network())
-        made[environment] = Assembly(folder)
-    return made
+def variants(tmp_path_factory: pytest.TempPathFactory) -> Assemblies:
+    """All of them, each in a folder of its name; two at a time."""
+    folder = tmp_path_factory.mktemp("cdk")
+    prefix = without_network()
+    deploying.tools()
+
+    def make(name: str) -> Assembly:
+        deploying.synthesize(folder / name, {**deploying.EXAMPLE, **VARIANTS[name]}, prefix=prefix)
+        return Assembly(folder / name)
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(VARIANTS, pool.map(make, VARIANTS), strict=True))
+
+
+@pytest.fixture(scope="session")
+def assemblies(variants: Assemblies) -> Assemblies:
+    return {name: variants[name] for name in ("dev", "prod")}
 
 
 @pytest.fixture(scope="session")

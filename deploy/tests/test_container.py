@@ -155,7 +155,7 @@ def test_the_exact_command_serves_with_the_exact_environment_on_a_read_only_root
     assert not [line for line in part.last_lines if "Traceback" in line]
 
 
-def test_static_files_are_published_under_their_hashed_names(image, emulator, dev):
+def test_static_files_are_published_under_their_hashed_names(image, emulator, dev, tmp_path):
     bucket = "static-files"
     s3 = emulator.client("s3")
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
@@ -173,6 +173,6 @@ def test_static_files_are_published_under_their_hashed_names(image, emulator, de
     one = s3.get_object(Bucket=bucket, Key=f"static/{manifest['scoreboard/main.js']}")
     assert one["CacheControl"] == "public, max-age=31536000, immutable"
     assert one["ContentType"].startswith("text/javascript")
-    nothing = {**env, "STATIC_ROOT": str(image / "static")}
+    nothing = {**env, "STATIC_ROOT": str(tmp_path)}
     code, output = process.run([sys.executable, "manage.py", "publish_static"], cwd=image, env=nothing)
     assert code == 1 and "collectstatic" in output
