@@ -104,7 +104,7 @@ MEANT: tuple[tuple[str, str, str, str], ...] = (
     ("Web", "Release/Provider", "AwsSolutions-L1", "CDK's own function, which it keeps up to date."),
     *(
         ("Web", name, "AwsSolutions-S1", _LOGS_OF_LOGS)
-        for name in ("BalancerLogs", "Site/Static", "Site/Logs")
+        for name in ("Balancers/Logs", "Site/Static", "Site/Logs")
     ),
     *(
         (

@@ -17,35 +17,13 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from settings import Settings
+from stacks.dashboard import SUSPICIOUS, draw, metric, namespace
 from stacks.data import DataStack
 
 RUNBOOK = "docs/operations.md"
-#: Refusals in the security log that somebody should look at when they pile up: code of the answer,
-#: metric, how many in five minutes are still usual. The log writes at most 20 of a kind in a second.
-SUSPICIOUS = (
-    ("unauthorized", "RefusedTokens", 300),
-    ("forbidden", "RefusedOtherPlayers", 50),
-    ("key_reused", "RefusedReusedKeys", 50),
-    ("rate_limited", "RefusedOverLimit", 600),
-)
 #: Refused updates that are our fault, not the client's.
 OUR_FAULT = ("unavailable", "throttled", "outcome_unknown", "conflict", "overloaded")
 Missing = cloudwatch.TreatMissingData
-
-
-def namespace(settings: Settings) -> str:
-    """The CloudWatch namespace of the application's metrics."""
-    return f"Scoreboard/{settings.environment}"
-
-
-def metric(settings: Settings, name: str, statistic: str, *, minutes: int = 1) -> cloudwatch.Metric:
-    """One of the application's metrics, over all its processes."""
-    return cloudwatch.Metric(
-        namespace=namespace(settings),
-        metric_name=name,
-        statistic=statistic,
-        period=cdk.Duration.minutes(minutes),
-    )
 
 
 class Watch(Construct):
@@ -85,7 +63,7 @@ class Watch(Construct):
         """Watch the service's CPU, and draw everything."""
         cpu = service.metric_cpu_utilization(period=cdk.Duration.minutes(5), statistic="Average")
         self._alarm("busy", cpu, "The web tasks are busy although they scale", 85, times=3)
-        self._draw(cpu)
+        draw(self, self._settings, alarms=self._alarms, cpu=cpu, balancer=self._balancer, data=self._data)
 
     # --- Alarms: names, limits and what to do are in docs/operations.md -----------------------------------
 
@@ -264,81 +242,3 @@ class Watch(Construct):
         unready = self._web.metrics.unhealthy_host_count(period=cdk.Duration.minutes(1), statistic="Maximum")
         self._alarm("not-ready", unready, "A web process says that it is not ready", 0, times=5)
         return self._alarm("server-errors", errors, "The application answers with server errors", 20, times=3)
-
-    # --- Dashboard ----------------------------------------------------------------------------------
-
-    def _draw(self, cpu: cloudwatch.Metric) -> None:
-        of = self._metric
-        dashboard = cloudwatch.Dashboard(
-            self, "Dashboard", dashboard_name=self._settings.name, default_interval=cdk.Duration.hours(3)
-        )
-        dashboard.add_widgets(
-            cloudwatch.AlarmStatusWidget(title="Alarms", alarms=self._alarms, width=24, height=4)
-        )
-        dashboard.add_widgets(
-            _graph(
-                "Does the board show the truth? (age of a difference, s)", of("BoardDifferenceAge", "Maximum")
-            ),
-            _graph(
-                "Board changes, repairs",
-                of("BoardChanges", "Sum"),
-                of("RankingRepairs", "Sum"),
-                of("MergesLeft", "Sum"),
-            ),
-            _graph("To the last socket of a process (ms)", of("FanOutTime", "p50"), of("FanOutTime", "p99")),
-        )
-        dashboard.add_widgets(
-            _graph(
-                "Updates",
-                of("UpdatesAccepted", "Sum"),
-                of("UpdatesReplayed", "Sum"),
-                of("UpdatesRefused", "Sum"),
-            ),
-            _graph("An update (ms)", of("UpdateTime", "p50"), of("UpdateTime", "p99")),
-            _graph(
-                "Open sockets per process, and those behind",
-                of("OpenSockets", "Average"),
-                of("OpenSockets", "Maximum"),
-                of("BehindSockets", "Maximum"),
-            ),
-        )
-        searched = f"{{{namespace(self._settings)},Code}}"
-        by_code = cloudwatch.MathExpression(
-            expression=f"SEARCH('{searched} MetricName=\"UpdatesRefused\"', 'Sum', 60)",
-            using_metrics={},
-            label="",
-        )
-        dashboard.add_widgets(
-            _graph("Refused updates by code", by_code),
-            _graph("Suspicious requests", *(of(name, "Sum", 5) for _, name, _ in SUSPICIOUS)),
-            _graph(
-                "Conflicts, cache",
-                of("LedgerConflicts", "Sum"),
-                of("CacheDown", "Maximum"),
-                of("ProbeFailures", "Sum"),
-            ),
-        )
-        requests = self._balancer.metrics.request_count(period=cdk.Duration.minutes(1))
-        sockets = self._balancer.metrics.active_connection_count(period=cdk.Duration.minutes(1))
-        dashboard.add_widgets(
-            _graph("CPU of the web tasks (%)", cpu),
-            _graph("Load balancer", requests, sockets),
-            _graph(
-                "Write units",
-                *(_written(table.table_name) for table in (self._data.scores, self._data.ledger)),
-            ),
-        )
-
-
-def _graph(title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.GraphWidget:
-    return cloudwatch.GraphWidget(title=title, left=list(metrics), width=8, height=6)
-
-
-def _written(table: str) -> cloudwatch.Metric:
-    return cloudwatch.Metric(
-        namespace="AWS/DynamoDB",
-        metric_name="ConsumedWriteCapacityUnits",
-        statistic="Sum",
-        dimensions_map={"TableName": table},
-        period=cdk.Duration.minutes(1),
-    )
