@@ -109,7 +109,7 @@ def test_the_tables_are_those_of_the_models_and_are_kept(prod):
     for model, ttl in ((models.UserScore, None), (models.LedgerEntry, "expiresAt")):
         name = f"scoreboard-prod-{model.Meta.table_name}"
         table = prod.one("AWS::DynamoDB::Table", TableName=name)
-        described = model._model_schema() if hasattr(model, "_model_schema") else model._get_schema()
+        described = model._get_schema()
         keys = {key["AttributeName"]: key["KeyType"] for key in table["KeySchema"]}
         assert keys == {key["AttributeName"]: key["KeyType"] for key in described["key_schema"]}
         indexes = {each["IndexName"]: each for each in table.get("GlobalSecondaryIndexes", [])}
