@@ -76,13 +76,12 @@ class Watch(Construct):
         *,
         times: int = 1,
         missing: Missing = Missing.NOT_BREACHING,
-    ) -> str:
-        """An alarm when `of` is above `limit` in `times` periods in a row; its name."""
-        alarm_name = f"{self._settings.name}-{name}"
+    ) -> cloudwatch.Alarm:
+        """An alarm when `of` is above `limit` in `times` periods in a row."""
         alarm = cloudwatch.Alarm(
             self,
             name,
-            alarm_name=alarm_name,
+            alarm_name=f"{self._settings.name}-{name}",
             alarm_description=f"{text}. What to do: {RUNBOOK}#{name}",
             metric=of,
             threshold=limit,
@@ -93,7 +92,7 @@ class Watch(Construct):
         alarm.add_alarm_action(actions.SnsAction(self._topic))
         alarm.add_ok_action(actions.SnsAction(self._topic))
         self._alarms.append(alarm)
-        return alarm_name
+        return alarm
 
     def _metric(self, name: str, statistic: str, minutes: int = 1) -> cloudwatch.Metric:
         return metric(self._settings, name, statistic, minutes=minutes)
@@ -235,7 +234,7 @@ class Watch(Construct):
         )
         self._alarm("undelivered-events", undelivered, "ScoreChanged events could not be delivered", 0)
 
-    def _watch_the_door(self) -> str:
+    def _watch_the_door(self) -> cloudwatch.Alarm:
         errors = self._web.metrics.http_code_target(
             elb.HttpCodeTarget.TARGET_5XX_COUNT, period=cdk.Duration.minutes(1), statistic="Sum"
         )

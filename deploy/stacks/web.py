@@ -137,7 +137,8 @@ class WebStack(cdk.Stack):
             count=fewest,
             health_check_grace_period=cdk.Duration.seconds(60),
             deployment_alarms=ecs.DeploymentAlarmConfig(
-                alarm_names=[self._watch.errors_alarm], behavior=ecs.AlarmBehavior.ROLLBACK_ON_ALARM
+                alarm_names=[self._watch.errors_alarm.alarm_name],
+                behavior=ecs.AlarmBehavior.ROLLBACK_ON_ALARM,
             ),
         )
         service.attach_to_application_target_group(self._balancers.web)
