@@ -80,3 +80,5 @@ class Release(Construct):
                 "SecurityGroup": group.security_group_id,
             },
         )
+        # The rights of the task's roles, too, are there before it runs.
+        self.done.node.add_dependency(task)

@@ -35,7 +35,15 @@ def without_network() -> list[str]:
 VARIANTS = {
     "dev": {"environment": "dev"},
     "prod": {"environment": "prod"},
-    "private": {"environment": "dev", "public": "false", "server_cidrs": "198.51.100.0/24"},
+    "private": {
+        "environment": "dev",
+        "public": "false",
+        "server_cidrs": "198.51.100.0/24",
+        "admin_cidrs": "10.8.0.0/16",
+        "oidc_issuer": "https://id.example.com",
+        "oidc_client_id": "scoreboard",
+        "sentry_secret": "scoreboard/dev/sentry",
+    },
     "beanstalk": {
         "environment": "dev",
         "beanstalk_platform": "64bit Amazon Linux 2023 v4.9.0 running Python 3.12",

@@ -277,6 +277,16 @@ def test_the_page_signs_in_with_pkce_and_only_the_server_gets_the_scope(prod):
     assert pool["DeletionProtection"] == "ACTIVE"
 
 
+def test_people_may_sign_in_with_an_account_of_the_sites_own_provider(variants):
+    private = variants["private"]
+    provider = private.one("AWS::Cognito::UserPoolIdentityProvider")
+    assert (provider["ProviderType"], provider["ProviderDetails"]["client_id"]) == ("OIDC", "scoreboard")
+    assert provider["ProviderDetails"]["client_secret"].startswith("{{resolve:secretsmanager:")
+    web = private.one("AWS::Cognito::UserPoolClient", ClientName="web")
+    assert len(web["SupportedIdentityProviders"]) == 2 and "COGNITO" in web["SupportedIdentityProviders"]
+    assert "SENTRY_DSN" in {each["Name"] for each in private.container("web")["Secrets"]}
+
+
 def test_only_the_admin_has_the_database_and_it_is_not_on_the_public_load_balancer(prod):
     for name in ("web", "ranking", "probe"):
         assert "DATABASE_URL" not in {each["Name"] for each in prod.container(name)["Secrets"]}
