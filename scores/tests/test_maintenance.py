@@ -47,7 +47,7 @@ def test_a_lost_merge_of_a_moderation_is_repaired_in_one_round(action, monkeypat
         add(f"u{number:02}", 10 + number, "k")
     with monkeypatch.context() as lost:
         lost.setattr(moderation, "merge", lambda players: None)
-        moderate("u11", action, amount=-20)
+        moderate("u11", action, **({"amount": -20} if action is Action.ADJUST else {}))
     assert stage.board().rows[0].user_id == "u11"
     assert reconcile() == 1
     assert stage.board().rows == stage.true_rows()
