@@ -137,10 +137,10 @@ class Command(BaseCommand):
     def _sweep(self) -> None:
         try:
             upkeep.sweep_erased(
-                progress=lambda user_id, seen: self.stderr.write(f"sweeping {user_id}: {seen} entries")
+                progress=lambda user_id, seen: self.stderr.write(f"{user_id}: {seen} entries swept")
             )
         except ScoreboardError as error:
-            self.stderr.write(f"the ledger is swept later, by a server or finish_erasures: {error}")
+            self.stderr.write(f"the ledger will be swept by a server, or by finish_erasures: {error}")
 
 
 def _login() -> str:
