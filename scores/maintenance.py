@@ -85,7 +85,7 @@ def reconcile_ranking() -> int:
             break
     if floor_due:
         _set_floor(ranking, state, scoring.in_order(stored.values()), set(indexed))
-    upkeep.sweep_erased(within_s=upkeep.SWEEP_PER_ROUND_S)
+    upkeep.sweep_erased(within_s=upkeep.PER_ROUND_S)
     return repaired
 
 

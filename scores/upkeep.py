@@ -10,28 +10,32 @@ import logging
 import time
 from collections.abc import Callable
 
-from scores import erasures, moderation, records, repository, services
+from scores import erasures, merging, moderation, records, repository, services
 from scores.errors import ScoreboardError
 from scores.scoring import Action, State
 
 logger = logging.getLogger(__name__)
 
-_BANS_PER_ROUND = 25
+_BANS_PER_ROUND = 100
 _MARKS_PER_ROUND = 25
 #: Entries that are swept between two notes of how far the sweep has come.
 SWEEP_PAGE = 25
-#: Time (s) that sweeping takes of one round: the board comes first.
-SWEEP_PER_ROUND_S = 0.5
+#: Time (s) that each of the two takes of one round: the board comes first.
+PER_ROUND_S = 0.5
 
 
 def do_round() -> None:
     """One round of both. Raises Unavailable or Throttled."""
     end_bans()
-    sweep_erased(within_s=SWEEP_PER_ROUND_S)
+    sweep_erased(within_s=PER_ROUND_S)
 
 
 def end_bans() -> None:
-    """Make players active again whose ban has ended. Raises Unavailable or Throttled."""
+    """Make players active again whose ban has ended, for about PER_ROUND_S.
+
+    Raises Unavailable or Throttled.
+    """
+    deadline = time.monotonic() + PER_ROUND_S
     for user_id in repository.ended_bans(services.now_ms(), _BANS_PER_ROUND):
         player = repository.read_player(user_id)
         if player is None or player.state is not State.BANNED or player.is_banned(services.now_ms()):
@@ -46,6 +50,8 @@ def end_bans() -> None:
             )
         except ScoreboardError as error:
             logger.info("ending the ban of a player is left to the next round: %s", error.code)
+        if time.monotonic() > deadline:
+            break
 
 
 def sweep_erased(*, within_s: float | None = None, progress: Callable[[str, int], None] | None = None) -> int:
@@ -86,6 +92,7 @@ def _sweep(mark: erasures.Mark, deadline: float | None, progress: Callable[[str,
         if deadline is not None and time.monotonic() > deadline:
             return False
     if current:
+        merging.merge([services.read_player(mark.user_id)])  # a lost merge has left the name in Redis
         erasures.settle(current)
         logger.info("personal data of an erased player is swept from the ledger")
     return True

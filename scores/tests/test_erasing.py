@@ -102,6 +102,17 @@ def test_points_that_were_counted_before_stay_counted_once():
     assert maintenance.verify_ledger() == (1, [])
 
 
+def test_the_name_leaves_redis_although_the_merge_was_lost(monkeypatch):
+    maintenance.rebuild_ranking()
+    with monkeypatch.context() as lost:
+        lost.setattr(moderation, "merge", lambda players: None)
+        live_and_erase()
+    current = merging.current_ranking()
+    current.merge([Player("ann", 6, 5, 9, NAMES[1])])
+    upkeep.sweep_erased()
+    assert ranking._client().hget(current._key("players"), "ann").endswith("|0|")
+
+
 def test_the_reconciler_sweeps_without_being_asked():
     live_and_erase()
     maintenance.reconcile_ranking()

@@ -156,7 +156,7 @@ class ModelMachine(RuleBasedStateMachine):
         """Two rounds after the last fault everything is true again."""
         self._each(lambda world: world.reconcile(True))
         self._each(lambda world: world.reconcile(True))
-        for world in self.worlds:
+        for number, world in enumerate(self.worlds):
             board = world.board()
             assert board is not None
             assert board.rows == scoring.rows_of(world.table().values())
@@ -166,6 +166,9 @@ class ModelMachine(RuleBasedStateMachine):
             assert world.broken_ledgers() == []
             assert world.updates() == self.answered
             assert world.left_of_the_erased() == []
+            versions = {user_id: player.version for user_id, player in world.table().items()}
+            assert all(versions[user_id] >= version for user_id, version in self.versions[number].items())
+            self.versions[number] = versions
         self._same(lambda world: world.table())
         moderations = self._same(lambda world: world.moderations())
         assert {(user_id, kind) for user_id, _, kind in moderations} >= {
@@ -180,9 +183,6 @@ class ModelMachine(RuleBasedStateMachine):
         for number, world in enumerate(self.worlds):
             act(world)
             assert world.outside_index() == []
-            versions = {user_id: player.version for user_id, player in world.table().items()}
-            assert all(versions[user_id] >= version for user_id, version in self.versions[number].items())
-            self.versions[number] = versions
             board = world.board()
             if board is not None:
                 assert board.revision >= self.revisions[number]
@@ -209,7 +209,7 @@ def small_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(maintenance, name, value)
     monkeypatch.setattr(maintenance, "FLOOR_DUE_S", maintenance.FLOOR_DUE_S)
     monkeypatch.setattr(services, "now_ms", services.now_ms)
-    monkeypatch.setattr(upkeep, "SWEEP_PER_ROUND_S", 60)
+    monkeypatch.setattr(upkeep, "PER_ROUND_S", 60)
     monkeypatch.setattr(upkeep, "SWEEP_PAGE", 2)
 
 

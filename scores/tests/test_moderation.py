@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -267,6 +268,35 @@ def test_an_action_whose_answer_was_lost_is_done_once_and_reported_as_done(playe
     failing(monkeypatch, repository.Undecided(), then_write=True)
     assert moderate(Action.ADJUST, amount=5).score == 15
     assert len(repository.read_ledger("ann")) == 2
+
+
+def test_whatever_fails_and_how_often_each_action_is_done_once(player, monkeypatch):
+    monkeypatch.setattr(services, "DEADLINE_S", 0.2)
+    dice, commit = random.Random(7), repository.commit
+    struck = []
+
+    def unlucky(*args, **kwargs):
+        written = dice.random() < 0.5
+        if written:
+            commit(*args, **kwargs)
+        if not written or dice.random() < 0.5:
+            struck.append(written)
+            raise repository.Undecided if written else dice.choice([repository.Undecided, Throttled])()
+
+    monkeypatch.setattr(repository, "commit", unlucky)
+    for number in range(20):
+        version = repository.read_player("ann").version
+        order = {"amount": 2**number, "entry_id": f"MOD#{number}", "version": version}
+        while True:
+            try:
+                moderate(Action.ADJUST, **order)
+                break
+            except Unavailable:
+                pass
+    assert set(struck) == {True, False}
+    assert repository.read_player("ann").score == 10 + 2**20 - 1
+    assert len(repository.read_ledger("ann")) == 21
+    assert maintenance.verify_ledger() == (1, [])
 
 
 @pytest.mark.parametrize(("failure", "error"), [(repository.Contended, Conflict), (Throttled, Throttled)])

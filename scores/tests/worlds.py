@@ -80,11 +80,11 @@ class Real:
 
     def updates(self) -> dict[tuple[str, str], tuple[int, int]]:
         return {
-            (e.user_id, e.entry_id): (e.increment, e.new_score) for e in self._ledger() if e.kind == "update"
+            (e.user_id, e.entry_id): (e.increment, e.new_score) for e in self._ledger() if e.actor is None
         }
 
     def moderations(self) -> list[tuple[str, int, str]]:
-        return sorted((e.user_id, e.version, e.kind) for e in self._ledger() if e.kind != "update")
+        return sorted((e.user_id, e.version, e.kind) for e in self._ledger() if e.actor is not None)
 
     def left_of_the_erased(self) -> list[tuple[str, int]]:
         entries = self._ledger()
