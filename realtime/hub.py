@@ -31,8 +31,9 @@ POLL_S = 1.0
 #: The same while Redis is away: no poke can come, and a ban must be seen within a second.
 POLL_AWAY_S = 0.4
 ALIVE_S = 15.0
-#: A board read less than this long ago (s) is good enough for a new viewer.
-FRESH_S = 1.5
+#: A board read less than this long ago (s) is good enough for a new viewer; also when news of a ban got lost,
+#: a banned player is on no board that is sent a second later.
+FRESH_S = 0.9
 
 
 class Hub:

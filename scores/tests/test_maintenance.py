@@ -20,11 +20,11 @@ def reconcile():
     return maintenance.reconcile_ranking()
 
 
-def store(count, first=0):
+def store(count, prefix="p", best=10_000):
     """`count` players straight into the table, the first with the highest score."""
     with models.UserScore.batch_write() as batch:
-        for number in range(first, first + count):
-            player = Player(f"p{number:04}", 10_000 - number, 1, 1)
+        for number in range(count):
+            player = Player(f"{prefix}{number:04}", best - number, 1, 1)
             item = models.UserScore(player.user_id, BOARD_ID, contender=BOARD_ID)
             for field in ("score", "version", "reached_at", "rank_key"):
                 setattr(item, field, getattr(player, field))

@@ -72,6 +72,13 @@ def test_each_action_is_done_on_record_and_on_the_board(
     assert stage.board().rows == stage.true_rows()
 
 
+def test_ids_may_stand_before_between_and_behind_the_options(twelve, capsys):
+    assert run(capsys, "hide", "u01", WHY, "u02", "--actor=eve", "u03")[0] == 0
+    assert run(capsys, WHY, "--actor=eve", "hide", "u04")[0] == 0
+    hidden = {u for u, p in stage.table().items() if p.state is State.HIDDEN}
+    assert hidden == {"u01", "u02", "u03", "u04"}
+
+
 def test_a_dry_run_shows_player_and_board_and_changes_nothing(twelve, capsys):
     before = stage.table()
     status, out, _ = run(capsys, "ban", "u11", WHY, "--dry-run", "--for=7d")
