@@ -7,11 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import signal
 import statistics
-import subprocess
-import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -23,9 +19,8 @@ from websockets.sync.client import connect
 
 from devstack import pytest_plugin
 from devstack.ports import free_port
-from scoreboard_site.tests.processes import ROOT, CuttingProxy, post, server
+from scoreboard_site.tests.processes import post, run_moderate, server
 from scores import local_issuer, maintenance, merging, moderation, ranking, repository, scoring, services
-from scores.errors import Unavailable
 from scores.identity import WRITE_SCOPE
 from scores.scoring import Action, State
 from scores.tests import stage
@@ -123,14 +118,6 @@ def until(condition, seconds=5.0):
 def shows_truth(*watchers):
     truth = [row.to_dict() for row in stage.true_rows()]
     return all(watcher.rows() == truth for watcher in watchers)
-
-
-def run_moderate(*arguments, **environment):
-    """`manage.py moderate` in a process of its own."""
-    command = [sys.executable, "manage.py", "moderate", *arguments, "--reason=test"]
-    return subprocess.run(
-        command, env=os.environ | environment, cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
 
 
 def test_every_action_shows_on_every_open_page_at_once_and_nobody_is_told_why(two):
@@ -260,53 +247,3 @@ def test_a_second_tab_a_late_write_and_the_cache_bring_no_banned_player_back(two
         until(lambda: merging.current_ranking().board() is not None, 10)
         until(lambda: shows_truth(*watchers))
         assert first not in str(watchers[0].rows())
-
-
-@pytest.mark.parametrize("action", ["ban", "adjust", "erase"])
-def test_a_moderation_without_dynamodb_is_an_error_to_try_again_and_changes_nothing(action, stores):
-    stage.add("ann", 100)
-    before = repository.read_player("ann")
-    options = {"adjust": ["--amount=-1"], "erase": ["--yes"]}.get(action, [])
-    away = run_moderate(action, "ann", *options, DYNAMODB_ENDPOINT_URL=f"http://127.0.0.1:{free_port()}")
-    assert (away.returncode, away.stdout) == (3, "")
-    assert "ann: not done: The service is not available right now." in away.stderr
-    assert "Traceback" not in away.stderr
-    assert repository.read_player("ann") == before
-    assert len(repository.read_ledger("ann")) == 1
-
-
-def test_a_moderation_whose_answers_are_cut_off_is_done_once_when_repeated(stores):
-    stage.add("ann", 100)
-    proxy = CuttingProxy(pytest_plugin.DYNAMODB_PORT)
-    through = {"DYNAMODB_ENDPOINT_URL": f"http://127.0.0.1:{proxy.port}"}
-    order = ("adjust", "ann", "--amount=-10", "--entry-id=MOD#form")
-    proxy.cutting = True
-    try:
-        lost = run_moderate(*order, **through)
-    finally:
-        proxy.cutting = False
-    assert lost.returncode == 3
-    assert proxy.cuts
-    for _ in range(2):
-        assert run_moderate(*order, **through).returncode == 0
-    proxy.close()
-    assert repository.read_player("ann").score == 90
-    assert [e.entry_id for e in repository.read_ledger("ann") if e.actor] == ["MOD#form"]
-    assert maintenance.verify_ledger() == (1, [])
-
-
-def test_a_moderator_meets_a_frozen_dynamodb_in_time(stores, dynamodb_pid):
-    stage.add("ann", 100)
-    os.kill(dynamodb_pid, signal.SIGSTOP)
-    try:
-        started = time.monotonic()
-        with pytest.raises(Unavailable):
-            moderate_ann()
-        assert time.monotonic() - started < 2.5
-    finally:
-        os.kill(dynamodb_pid, signal.SIGCONT)
-    assert repository.read_player("ann").version == 1
-
-
-def moderate_ann():
-    moderation.moderate(user_id="ann", action=Action.BAN, actor="mod", reason="test", expected_version=1)
