@@ -19,7 +19,6 @@ from pynamodb.transactions import TransactWrite
 from scores import dynamodb, models
 from scores.errors import Throttled, Unavailable
 from scores.models import Erasure, LedgerEntry, TableState, UserScore
-from scores.records import PREFIX
 from scores.scoring import BOARD_ID, MAX_MS, Action, Entry, Player, State
 
 logger = logging.getLogger(__name__)
@@ -78,25 +77,12 @@ def read_ledger(user_id: str) -> list[Entry]:
     return [_entry(item) for item in dynamodb.read(lambda: LedgerEntry.query(user_id, consistent_read=True))]
 
 
-def read_moderation(user_id: str, after: str | None, count: int) -> list[Entry]:
-    """At most `count` moderation entries of a player, by entry id, behind the id `after`.
-
-    Raises Unavailable or Throttled.
-    """
-    ids = LedgerEntry.entry_id.startswith(PREFIX)
-    start = None if after is None else {"userId": {"S": user_id}, "entryId": {"S": after}}
-    query = functools.partial(
-        LedgerEntry.query, user_id, ids, consistent_read=True, limit=count, last_evaluated_key=start
-    )
-    return [_entry(item) for item in dynamodb.read(query)]
-
-
 def commit(entry: Entry, player: Player, known: Player, *, floor: int, now: int) -> None:
     """Write a ledger entry and the player after it in one transaction.
 
     The write happens only if the entry is new, the player is still at `known.version` and, for an
     update, is not banned at `now` (ms). `contender` is set if the player contends at `floor`. An erasure is
-    marked for the sweep (scores.erasures) in the same transaction.
+    marked for the sweep (scores.ledger) in the same transaction.
 
     Raises EntryExists, PlayerMoved, Contended, Throttled or Unavailable (nothing was written), or
     Undecided.
@@ -123,7 +109,7 @@ def _write_failure(error: TransactWriteError, known: Player) -> Exception:
     reasons = error.cancellation_reasons
     codes = {reason.code for reason in reasons if reason}
     if reasons and reasons[0] and reasons[0].code == "ConditionalCheckFailed":
-        return EntryExists(_entry(LedgerEntry.from_raw_data(reasons[0].raw_item or {})))
+        return EntryExists(entry_of(reasons[0].raw_item or {}))
     if len(reasons) > 1 and reasons[1] and reasons[1].code == "ConditionalCheckFailed":
         item = reasons[1].raw_item
         return PlayerMoved(_player(UserScore.from_raw_data(item)) if item else Player(known.user_id))
@@ -165,39 +151,6 @@ def scan_ledger_ids() -> Iterator[str]:
     """The user id of every ledger entry, with repeats. Raises Unavailable or Throttled."""
     for item in dynamodb.translating(LedgerEntry.scan(attributes_to_get=["userId"], consistent_read=True)):
         yield item.user_id
-
-
-def scan_moderation(
-    *,
-    since: int = 0,
-    until: int = MAX_MS,
-    actor: str | None = None,
-    user_id: str | None = None,
-    after: tuple[str, str] | None = None,
-    page_size: int = 1000,
-) -> Iterator[tuple[int, list[Entry]]]:
-    """All moderation entries from `since` to before `until` (ms), read consistently, page by page.
-
-    Yields (entries looked at so far, those that match). The order is the table's own and stays the same;
-    `after` (user id, entry id) is where an earlier scan has ended. With `user_id` only that player's
-    ledger is read.
-
-    Raises Unavailable or Throttled.
-    """
-    condition = LedgerEntry.actor.exists() & LedgerEntry.at.between(since, until - 1)
-    if actor is not None:
-        condition &= LedgerEntry.actor == actor
-    options: dict[str, Any] = {"page_size": page_size, "consistent_read": True}
-    if after is not None:
-        options["last_evaluated_key"] = {"userId": {"S": after[0]}, "entryId": {"S": after[1]}}
-    if user_id is not None:
-        ids = LedgerEntry.entry_id.startswith(PREFIX)
-        pages = LedgerEntry.query(user_id, ids, condition, **options).page_iter
-    else:
-        pages = LedgerEntry.scan(condition, **options).page_iter
-    for page in dynamodb.translating(pages):
-        entries = [_entry(LedgerEntry.from_raw_data(item)) for item in page["Items"]]
-        yield pages.total_scanned_count, entries
 
 
 def promote(player: Player) -> bool:
@@ -316,6 +269,11 @@ _ENTRY_NUMBERS = {"increment", "new_score", "version", "at", "previous_at", "exp
 
 def _ledger_item(entry: Entry) -> LedgerEntry:
     return LedgerEntry(**{field: getattr(entry, field) for field in _ENTRY_FIELDS})
+
+
+def entry_of(raw: dict[str, Any]) -> Entry:
+    """An entry from an item of the ledger as DynamoDB returns it."""
+    return _entry(LedgerEntry.from_raw_data(raw))
 
 
 def _entry(item: LedgerEntry) -> Entry:

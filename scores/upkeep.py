@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from scores import erasures, merging, moderation, records, repository, services
+from scores import ledger, merging, moderation, records, repository, services
 from scores.errors import ScoreboardError
 from scores.scoring import Action, State
 
@@ -64,7 +64,7 @@ def sweep_erased(*, within_s: float | None = None, progress: Callable[[str, int]
     """
     deadline = None if within_s is None else time.monotonic() + within_s
     done = 0
-    while marks := erasures.marks(_MARKS_PER_ROUND):
+    while marks := ledger.marks(_MARKS_PER_ROUND):
         for mark in marks:
             if not _sweep(mark, deadline, progress):
                 return done
@@ -74,25 +74,25 @@ def sweep_erased(*, within_s: float | None = None, progress: Callable[[str, int]
     return done
 
 
-def _sweep(mark: erasures.Mark, deadline: float | None, progress: Callable[[str, int], None] | None) -> bool:
+def _sweep(mark: ledger.Mark, deadline: float | None, progress: Callable[[str, int], None] | None) -> bool:
     """Whether there was time to sweep all of the player."""
-    current: erasures.Mark | None = mark
+    current: ledger.Mark | None = mark
     seen = 0
-    while current and (page := repository.read_moderation(mark.user_id, current.after, SWEEP_PAGE)):
+    while current and (page := ledger.moderations(mark.user_id, current.after, SWEEP_PAGE)):
         for entry in page:
             left = records.without_personal_data(entry)
             if entry.version <= mark.up_to and left != entry:
-                erasures.replace(left)
+                ledger.replace(left)
         seen += len(page)
         if progress:
             progress(mark.user_id, seen)
         if len(page) < SWEEP_PAGE:
             break
-        current = erasures.advance(current, page[-1].entry_id)
+        current = ledger.advance(current, page[-1].entry_id)
         if deadline is not None and time.monotonic() > deadline:
             return False
     if current:
         merging.merge([services.read_player(mark.user_id)])  # a lost merge has left the name in Redis
-        erasures.settle(current)
+        ledger.settle(current)
         logger.info("personal data of an erased player is swept from the ledger")
     return True

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from scores import erasures, maintenance, merging, models, moderation, ranking, repository, upkeep
+from scores import ledger, maintenance, merging, models, moderation, ranking, repository, upkeep
 from scores.errors import KeyReused, Unavailable
 from scores.ranking import RankingUnavailable
 from scores.scoring import BOARD_ID, Action, Player, State
@@ -73,7 +73,7 @@ def test_an_erased_player_leaves_a_stub_and_a_ledger_without_personal_data():
         assert (entry.actor is None) == (old.actor is None)
     assert {e.actor for e in repository.read_ledger("ann")} == {None, "mod", "player"}
     assert maintenance.verify_ledger() == (1, [])
-    assert erasures.marks(10) == []
+    assert ledger.marks(10) == []
 
 
 def test_the_reason_of_an_erasure_stays_and_repeating_it_is_still_the_same():
@@ -151,7 +151,7 @@ def test_who_comes_back_before_the_sweep_keeps_the_new_name_and_loses_the_old_on
 def test_a_second_erasure_during_a_sweep_is_swept_as_well(monkeypatch):
     live_and_erase()
     monkeypatch.setattr(upkeep, "SWEEP_PAGE", 2)
-    advance, calls = erasures.advance, []
+    advance, calls = ledger.advance, []
 
     def erased_again(mark, after):
         if not calls:
@@ -161,17 +161,17 @@ def test_a_second_erasure_during_a_sweep_is_swept_as_well(monkeypatch):
             moderate("ann", Action.ERASE)
         return advance(mark, after)
 
-    monkeypatch.setattr(erasures, "advance", erased_again)
+    monkeypatch.setattr(ledger, "advance", erased_again)
     upkeep.sweep_erased()
     assert "Person " not in personal()
     assert NAMES[0] not in personal()
-    assert erasures.marks(10) == []
+    assert ledger.marks(10) == []
 
 
 def test_the_sweep_stops_in_time_and_goes_on_from_there(monkeypatch):
     many(60)
     assert upkeep.sweep_erased(within_s=0) == 0
-    (mark,) = erasures.marks(10)
+    (mark,) = ledger.marks(10)
     assert mark.after is not None
     left = len(named())
     assert 0 < left < 60
@@ -189,7 +189,7 @@ def test_a_store_that_fails_in_mid_sweep_leaves_the_mark(monkeypatch):
         raise Unavailable
 
     with monkeypatch.context() as failing:
-        failing.setattr(erasures, "replace", away)
+        failing.setattr(ledger, "replace", away)
         with pytest.raises(Unavailable):
             upkeep.sweep_erased()
     assert personal()
@@ -230,10 +230,10 @@ def test_a_sweep_whose_process_is_killed_is_finished_by_another():
     assert progress == "ann: 25 entries\n"
     left = named()
     assert 0 < len(left) <= 475
-    (mark,) = erasures.marks(10)
+    (mark,) = ledger.marks(10)
     assert mark.user_id == "ann"
     maintenance.reconcile_ranking()
-    while erasures.marks(1):
+    while ledger.marks(1):
         reconcile()
     assert named() == []
     assert maintenance.verify_ledger() == (1, [])

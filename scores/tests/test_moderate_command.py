@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.core.management import CommandError, call_command
 
-from scores import erasures, maintenance, repository
+from scores import ledger, maintenance, repository
 from scores.scoring import Action, State
 from scores.tests import stage
 from scores.tests.test_services import moderate
@@ -136,7 +136,7 @@ def test_erasing_sweeps_the_ledger_and_asks_to_be_sure(twelve, capsys):
     status, _, err = run(capsys, "erase", "u11", WHY, "--yes")
     assert status == 0 and "u11: 2 entries swept" in err
     assert "Bo Derek" not in repr(repository.read_ledger("u11"))
-    assert erasures.marks(1) == []
+    assert ledger.marks(1) == []
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from scores import records, repository
+from scores import ledger, records
 from scores.errors import ScoreboardError
 from scores.management.arguments import instant
 from scores.scoring import ID_PATTERN, MAX_MS, Action
@@ -75,7 +75,7 @@ class Command(BaseCommand):
         pace: int | None = options["pace"]
         started = told = time.monotonic()
         looked_at = written = 0
-        for looked_at, entries in repository.scan_moderation(
+        for looked_at, entries in ledger.scan(
             since=options["since"],
             until=options["until"],
             actor=options["actor"],
