@@ -83,6 +83,8 @@ def rename(*, user_id: str, name: str | None) -> str | None:
         except (VersionMoved, Conflict):  # the player scores at this moment
             if time.monotonic() > deadline:
                 raise Conflict from None
+        except OutcomeUnknown:
+            raise OutcomeUnknown("It is not known whether the name has changed. Try again.") from None
         services.pause(0.05, deadline)
 
 

@@ -44,9 +44,11 @@ class Command(BaseCommand):
     help = HELP
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(
-            prog_name, subcommand, formatter_class=_Formatter, epilog=EPILOG, **kwargs
-        )
+        kwargs |= {"formatter_class": _Formatter, "epilog": EPILOG}
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        # Ids may stand before, between and behind the options.
+        parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign,assignment]
+        return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("action", choices=[action.value for action in Action])
