@@ -64,7 +64,8 @@ def moderations(user_id: str, after: str | None, count: int) -> list[Entry]:
         found = LedgerEntry.query(
             user_id, ids, consistent_read=True, page_size=count, last_evaluated_key=start
         )
-        return next(found.page_iter)["Items"]
+        items: list[dict[str, Any]] = next(found.page_iter)["Items"]
+        return items
 
     return [entry_of(item) for item in dynamodb.read(page)]
 

@@ -47,7 +47,7 @@ class Command(BaseCommand):
         kwargs |= {"formatter_class": _Formatter, "epilog": EPILOG}
         parser = super().create_parser(prog_name, subcommand, **kwargs)
         # Ids may stand before, between and behind the options.
-        parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign,assignment]
+        parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]
         return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
