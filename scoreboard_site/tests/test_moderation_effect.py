@@ -224,9 +224,7 @@ def test_moderations_whose_merge_is_lost_with_their_process_are_on_the_board_in_
     players = enter(14)
     with watching(two) as watchers:
         until(lambda: shows_truth(*watchers))
-        for place, arguments in enumerate(
-            [["hide"], ["ban"], ["adjust", "--amount=-100"], ["erase", "--yes"]]
-        ):
+        for place, arguments in enumerate([["ban"], ["erase", "--yes"]]):
             no_redis = f"redis://127.0.0.1:{free_port()}/0"
             done = run_moderate(*arguments, players[place], REDIS_URL=no_redis)
             assert done.returncode == 0, done.stderr

@@ -111,24 +111,6 @@ def test_a_killed_export_is_continued(tmp_path):
     ]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--resume"], "--resume needs --output"),
-        (["--user=a b"], "--user must be"),
-        (["--pace=0"], "--pace"),
-        (["--since=yesterday"], "is not a time like"),
-        (["--action=update"], "invalid choice"),
-        (["--output=/nowhere/x"], "No such file"),
-        (["--output=/nowhere/x", "--resume"], "No such file"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_wrong_usage_is_said_clearly(arguments, message):
-    with pytest.raises(CommandError, match=message):
-        call_command("export_audit", *arguments)
-
-
 def test_a_file_that_is_there_is_not_overwritten_and_another_file_not_continued(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("dear diary\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import random
 import threading
@@ -22,7 +21,7 @@ from scores.errors import (
     Unavailable,
     VersionMoved,
 )
-from scores.scoring import Action, Entry, Player, State
+from scores.scoring import Action, Entry
 from scores.tests import stage
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -47,42 +46,10 @@ def unchanged():
 # --- Refused --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"reason": ""},
-        {"reason": " \n\t "},
-        {"reason": "\u200d"},
-        {"reason": "x" * 501},
-        {"reason": "a\x00b"},
-        {"reason": "read \u202etsrif"},
-        {"actor": ""},
-        {"actor": " mod"},
-        {"actor": "m" * 151},
-        {"actor": "m\nd"},
-        {"user_id": ""},
-        {"user_id": "#table"},
-        {"user_id": "a" * 129},
-        {"entry_id": "key-1"},
-        {"entry_id": "MOD#"},
-        {"entry_id": "MOD#" + "1" * 129},
-        {"entry_id": "MOD#a b"},
-        {"amount": 1},
-        {"action": Action.ADJUST},
-        {"action": Action.ADJUST, "amount": 1.0},
-        {"action": Action.ADJUST, "amount": True},
-        {"name": "Bo"},
-        {"action": Action.RENAME, "name": "admin"},
-        {"action": Action.RENAME, "name": "a\u202eb"},
-        {"until": 10**14},
-        {"action": Action.BAN, "until": 10**15},
-        {"action": Action.BAN, "until": -1},
-    ],
-    ids=repr,
-)
-def test_an_order_that_makes_no_sense_is_invalid_and_changes_nothing(player, options):
-    with pytest.raises(Invalid):
-        moderate(**options)
+def test_an_order_that_makes_no_sense_changes_nothing(player):
+    for options in ({"reason": " "}, {"entry_id": "key-1"}, {"action": Action.ADJUST}, {"user_id": "#table"}):
+        with pytest.raises(Invalid):
+            moderate(**options)
     assert unchanged()
 
 
@@ -111,42 +78,10 @@ def test_nothing_is_done_to_a_player_who_does_not_exist(action):
     assert repository.read_player("nobody") is None
 
 
-def test_a_reason_is_kept_in_one_form(player):
-    moderate(reason="  Cafe\u0301 closed\r\nfor\tgood 🏳️‍🌈 \n")
-    (entry,) = [e for e in repository.read_ledger("ann") if e.actor]
-    assert entry.reason == "Café closed\nfor good 🏳️‍🌈"
-
-
 def test_players_need_no_reason_for_their_own_name_and_are_the_actor(player):
     moderation.rename(user_id="ann", name="Ann")
     (entry,) = [e for e in repository.read_ledger("ann") if e.actor]
     assert (entry.kind, entry.actor, entry.reason) == ("rename", "ann", "")
-
-
-def test_held_is_reachable_by_no_action_but_could_be_left():
-    """Reserved for a rule that suspects a player, who then counts out of sight until a moderator looks."""
-    states = {
-        scoring.moderated(Player("a", 5, 3, 1, "Bo", state, None), action, 9, amount=1, name=None).state
-        for state, action in itertools.product(set(State) - {State.HELD}, Action)
-        if _fits(state, action)
-    }
-    assert states == set(State) - {State.HELD}
-    held = Player("a", 5, 3, 1, state=State.HELD)
-    for action, state in (
-        (Action.UNHIDE, State.ACTIVE),
-        (Action.HIDE, State.HIDDEN),
-        (Action.BAN, State.BANNED),
-        (Action.ERASE, State.ERASED),
-    ):
-        assert scoring.moderated(held, action, 9).state is state
-
-
-def _fits(state, action):
-    try:
-        scoring.moderated(Player("a", 5, 3, 1, "Bo", state, None), action, 9, amount=1, name=None)
-    except scoring.RuleError:
-        return False
-    return True
 
 
 # --- Done once ------------------------------------------------------------------------------------------
