@@ -34,25 +34,38 @@ STOP_TIMEOUT_S = 60
 OPEN_FILES = 65_536
 
 
+#: Partition of UserScores with the marks of erased players whose ledger is not swept yet (scores/models.py).
+MARKS = "#erasures"
+
+
 @dataclasses.dataclass(frozen=True)
 class Rights:
-    """DynamoDB actions of a kind of process on the tables and on the indexes of UserScores.
+    """DynamoDB actions of a kind of process: on the tables, the indexes of UserScores and the marks in it.
 
     `dynamodb:TransactWriteItems` is no action: a transaction needs those of its parts.
     """
 
     scores: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
     ledger: tuple[str, ...] = ()
 
 
+#: Updates, names, the board; also what every web process does beside that: ends bans, sweeps the ledger of
+#: erased players.
 WEB = Rights(
-    scores=("GetItem", "BatchGetItem", "UpdateItem"), indexes=("Query",), ledger=("GetItem", "PutItem")
+    scores=("GetItem", "BatchGetItem", "UpdateItem"),
+    marks=("Query", "DeleteItem"),
+    indexes=("Query",),
+    ledger=("GetItem", "PutItem", "UpdateItem", "Query"),
 )
-ADMIN = dataclasses.replace(WEB, ledger=("GetItem", "PutItem", "Query", "UpdateItem"))
+#: Erases players, too.
+ADMIN = dataclasses.replace(WEB, marks=(*WEB.marks, "PutItem"))
 #: The only process that reads a whole table.
-RANKING = dataclasses.replace(WEB, scores=(*WEB.scores, "Scan"))
-PROBE = Rights(scores=("GetItem", "BatchGetItem"), indexes=("Query",))
+RANKING = dataclasses.replace(
+    WEB, scores=("GetItem", "BatchGetItem", "UpdateItem", "Scan"), marks=(), ledger=()
+)
+PROBE = Rights(scores=("BatchGetItem",), indexes=("Query",))
 #: Sees that the tables are there, and writes the generation.
 RELEASE = Rights(scores=("DescribeTable", "UpdateItem"), ledger=("DescribeTable", "DescribeTimeToLive"))
 
@@ -60,16 +73,17 @@ RELEASE = Rights(scores=("DescribeTable", "UpdateItem"), ledger=("DescribeTable"
 def allow(role: iam.IGrantable, rights: Rights, data: DataStack) -> None:
     """Give `role` these rights on the tables."""
     scores, ledger = data.scores.table_arn, data.ledger.table_arn
-    for actions, resources in (
-        (rights.scores, [scores]),
-        (rights.indexes, [f"{scores}/index/TopScores", f"{scores}/index/Flagged"]),
-        (rights.ledger, [ledger]),
+    marks = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [MARKS]}}
+    for actions, resources, conditions in (
+        (rights.scores, [scores], None),
+        (rights.marks, [scores], marks),
+        (rights.indexes, [f"{scores}/index/TopScores", f"{scores}/index/Flagged"], None),
+        (rights.ledger, [ledger], None),
     ):
         if actions:
             names = [f"dynamodb:{action}" for action in actions]
-            role.grant_principal.add_to_principal_policy(
-                iam.PolicyStatement(actions=names, resources=resources)
-            )
+            statement = iam.PolicyStatement(actions=names, resources=resources, conditions=conditions)
+            role.grant_principal.add_to_principal_policy(statement)
 
 
 def application_environment(settings: Settings, data: DataStack) -> dict[str, str]:

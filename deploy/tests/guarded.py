@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import http.client
 import json
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,15 +24,23 @@ PARTS = {
 }
 
 
-def allows(statements: Iterable[Statement], action: str, resource: str) -> bool:
-    """Whether a policy allows `action` on `resource`: no matching Deny and at least one matching Allow.
+#: The one condition of the policies: which partitions a statement is about.
+LEADING_KEYS = "ForAllValues:StringEquals"
 
-    IAM User Guide, "Policy evaluation logic". Statements with conditions are not expected here.
+
+def allows(statements: Iterable[Statement], action: str, resource: str, partition: str = "ann") -> bool:
+    """Whether a policy allows `action` on `resource`, for an item in `partition`.
+
+    No matching Deny and at least one matching Allow: IAM User Guide, "Policy evaluation logic".
     """
     effects = set()
     for statement in statements:
-        assert not statement.keys() & {"NotAction", "NotResource", "Condition"}, statement
-        if _matches(statement["Action"], action) and _matches(statement["Resource"], resource):
+        assert not statement.keys() & {"NotAction", "NotResource"}, statement
+        if (
+            _matches(statement["Action"], action)
+            and _matches(statement["Resource"], resource)
+            and _holds(statement.get("Condition"), partition)
+        ):
             effects.add(statement["Effect"])
     return effects == {"Allow"}
 
@@ -41,19 +50,36 @@ def _matches(patterns: str | list[str], value: str) -> bool:
     return any(fnmatch.fnmatchcase(value.lower(), pattern.lower()) for pattern in listed)
 
 
-def asked(operation: str, body: dict[str, Any], region: str) -> Iterator[tuple[str, str]]:
-    """(action, resource) that IAM decides on for one call of DynamoDB's API."""
+def _holds(condition: dict[str, Any] | None, partition: str) -> bool:
+    if condition is None:
+        return True
+    assert condition.keys() == {LEADING_KEYS}, condition
+    return partition in condition[LEADING_KEYS]["dynamodb:LeadingKeys"]
+
+
+def asked(operation: str, body: dict[str, Any], region: str) -> Iterator[tuple[str, str, str]]:
+    """(action, resource, partition) that IAM decides on for one call of DynamoDB's API."""
     table = f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/"
     if operation == "TransactWriteItems":
         for item in body["TransactItems"]:
             for part, request in item.items():
-                yield f"dynamodb:{PARTS[part]}", table + request["TableName"]
+                yield f"dynamodb:{PARTS[part]}", table + request["TableName"], _partition(request)
     elif operation in ("BatchGetItem", "BatchWriteItem"):
         for name in body["RequestItems"]:
-            yield f"dynamodb:{operation}", table + name
+            yield f"dynamodb:{operation}", table + name, ""
     else:
         index = f"/index/{body['IndexName']}" if "IndexName" in body else ""
-        yield f"dynamodb:{operation}", table + body.get("TableName", "*") + index
+        yield f"dynamodb:{operation}", table + body.get("TableName", "*") + index, _partition(body)
+
+
+def _partition(request: dict[str, Any]) -> str:
+    """The partition a request is about; empty when it names none."""
+    if "KeyConditionExpression" in request:
+        found = re.match(r"\(?(\S+) = (:\w+)", request["KeyConditionExpression"])
+        assert found, request
+        return str(request["ExpressionAttributeValues"][found[2]]["S"])
+    key = request.get("Key", request.get("Item", {}))
+    return str(key.get("userId", {}).get("S", ""))
 
 
 class Guard:
@@ -67,9 +93,9 @@ class Guard:
 
     def admits(self, operation: str, body: dict[str, Any]) -> bool:
         wanted = set(asked(operation, body, self.region))
-        denied = {pair for pair in wanted if not allows(self.statements, *pair)}
-        self.used |= wanted
-        self.refused |= denied
+        denied = {one for one in wanted if not allows(self.statements, *one)}
+        self.used |= {(action, resource) for action, resource, _ in wanted}
+        self.refused |= {(action, resource) for action, resource, _ in denied}
         return not denied
 
 
