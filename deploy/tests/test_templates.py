@@ -26,16 +26,12 @@ def test_they_are_made_without_a_lookup_and_without_a_finding(variants):
 
 
 def test_cfn_lint_finds_nothing(variants):
-    templates = [
-        str(path)
-        for name, each in variants.items()
-        for path in each.folder.glob("*.template.json")
-        if name != "private" and not (name == "beanstalk" and path.name.endswith("Data.template.json"))
-    ]
+    templates = [str(path) for path in variants["prod"].folder.glob("*.template.json")]
+    templates += [str(path) for path in variants["beanstalk"].folder.glob("*Web.template.json")]
     command = [str(deploying.tools() / "cfn-lint"), *templates]
     found = subprocess.run(command, cwd=deploying.DEPLOY, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout
-    assert len(templates) == 7
+    assert len(templates) == 4
 
 
 def test_a_finding_without_a_reason_stops_the_synthesis(tmp_path):
