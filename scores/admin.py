@@ -1,0 +1,350 @@
+"""The moderators' door: lists, a player's page, and a form for each action. Logic is in the services.
+
+Players are not in the relational database, so every view here is our own and checks its permission
+itself. Each action is one call of `moderation.moderate`, on the version that the form was rendered from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import URLPattern, path
+from ulid import ULID
+
+from scores import moderation, review, scoring, services, signals
+from scores.admin_forms import FORMS, ULID_PATTERN, ActionForm
+from scores.admin_presentation import (
+    board_lines,
+    done,
+    entry_line,
+    name_of,
+    player_lines,
+    state_of,
+    when,
+)
+from scores.errors import Refused, ScoreboardError, VersionMoved
+from scores.permissions import MODERATE, VIEW
+from scores.permissions import Player as PlayerModel
+from scores.scoring import ID_PATTERN, Action, Player, State
+
+View = Callable[..., HttpResponse]
+
+#: Entries of a ledger on one page.
+ENTRIES_PER_PAGE = 100
+#: The curve of a score, in the units of its picture.
+CURVE_WIDTH, CURVE_HEIGHT = 600, 120
+#: What can be done to many players at once.
+BULK_ACTIONS = (Action.HIDE, Action.BAN)
+
+
+@admin.register(PlayerModel)
+class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Everything under /admin/scores/player/."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            path("", self._needs(VIEW, self.list_view), name="scores_player_changelist"),
+            path("id/<str:user_id>/", self._needs(VIEW, self.player_view), name="scores_player_change"),
+            path(
+                "id/<str:user_id>/<str:action>/",
+                self._needs(MODERATE, self.action_view),
+                name="scores_player_action",
+            ),
+            path("bulk/<str:action>/", self._needs(MODERATE, self.bulk_view), name="scores_player_bulk"),
+        ]
+
+    def _needs(self, permission: str, view: View) -> View:
+        """`view` for who is signed in at the admin site and has this permission."""
+
+        @wraps(view)
+        def guarded(request: HttpRequest, **kwargs: str) -> HttpResponse:
+            if not request.user.has_perm(permission):
+                raise PermissionDenied
+            return view(request, **kwargs)
+
+        wrapped: View = self.admin_site.admin_view(guarded)
+        return wrapped
+
+    def _page(
+        self, request: HttpRequest, name: str, context: dict[str, Any], status: int = 200
+    ) -> HttpResponse:
+        every = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "may_moderate": request.user.has_perm(MODERATE),
+        }
+        return render(request, f"admin/scores/player/{name}.html", every | context, status=status)
+
+    # --- Lists ---------------------------------------------------------------------------------------
+
+    def list_view(self, request: HttpRequest) -> HttpResponse:
+        """By rank, a queue (`?state=`), or what a search found (`?q=`)."""
+        text, state = request.GET.get("q", "").strip(), request.GET.get("state", "")
+        if text:
+            listed, title = review.find(text=text[:200]), f"Players found for “{text[:200]}”"
+        elif state:
+            queue = _state(state)
+            listed, title = (
+                review.queue(state=queue, after=request.GET.get("after", "")),
+                f"{state.title()} players",
+            )
+        else:
+            listed, title = review.ranked(page=_page_number(request)), "Players by rank"
+        context = {
+            "title": title,
+            "lines": player_lines(listed.players, listed.first_rank, services.now_ms()),
+            "listed": listed,
+            "query": text,
+            "state": state,
+            "states": [each.value for each in review.QUEUES],
+            "next": _next_page(state, listed.next_place),
+            "bulk_actions": BULK_ACTIONS,
+        }
+        return self._page(request, "list", context)
+
+    # --- One player ----------------------------------------------------------------------------------
+
+    def player_view(self, request: HttpRequest, user_id: str) -> HttpResponse:
+        """All that is known of a player, and what can be done."""
+        case = review.case(user_id=user_id) if ID_PATTERN.fullmatch(user_id) else None
+        if case is None:
+            raise Http404("There is no player with this id.")
+        now = services.now_ms()
+        curve = signals.curve(case.entries, now, CURVE_WIDTH, CURVE_HEIGHT)
+        ledger = Paginator(case.entries, ENTRIES_PER_PAGE).get_page(request.GET.get("page"))
+        context = {
+            "title": name_of(case.player),
+            "case": case,
+            "player": case.player,
+            "state": state_of(case.player, now),
+            "reached_at": when(case.player.reached_at),
+            "signals": signals.signals(case.entries, now),
+            "curve": curve,
+            "curve_from": when(curve.start) if curve else "",
+            "curve_to": when(curve.end) if curve else "",
+            "curve_size": (CURVE_WIDTH, CURVE_HEIGHT),
+            "page": ledger,
+            "ledger": [entry_line(entry) for entry in ledger],
+            "moderations": [entry_line(entry) for entry in case.moderations],
+            "actions": scoring.possible_actions(case.player.state),
+            "most_entries": review.MOST_ENTRIES,
+        }
+        return self._page(request, "player", context)
+
+    def action_view(self, request: HttpRequest, user_id: str, action: str) -> HttpResponse:
+        """The form of one action: shows the board after it, then does it."""
+        known = review.players([user_id]) if ID_PATTERN.fullmatch(user_id) else []
+        if not known:
+            raise Http404("There is no player with this id.")
+        asked = _action(action)
+        (player,) = known
+        version, ulid = player.version, str(ULID())
+        form = FORMS[asked](request.POST if request.method == "POST" else None)
+        status, entered = 200, []
+        if request.method == "POST":
+            version, ulid = _rendered(request.POST.get("version", ""), request.POST.get("entry", ""))
+            if version > player.version:
+                raise BadRequest
+            if "preview" not in request.POST and form.is_valid():
+                try:
+                    player = _moderate(request, user_id, asked, form, version, ulid)
+                except VersionMoved:
+                    status, entered = 409, review.since(user_id=user_id, version=version)
+                    player = services.read_player(user_id)
+                except Refused as error:
+                    status = error.status
+                    form.add_error(None, f"{str(error).capitalize()}.")
+                except ScoreboardError as error:
+                    status = error.status
+                    form.add_error(None, f"{error} Send the form again: it will count once.")
+                else:
+                    messages.success(request, done(asked, player))
+                    return redirect("admin:scores_player_change", user_id=user_id)
+            elif version < player.version:
+                entered = review.since(user_id=user_id, version=version)
+            if entered:  # what has changed is shown: the next attempt is another one
+                version, ulid = player.version, str(ULID())
+        context = {
+            "title": f"{asked.value.title()}: {name_of(player)}",
+            "action": asked.value,
+            "player": player,
+            "name": name_of(player),
+            "state": state_of(player, services.now_ms()),
+            "form": form,
+            "version": version,
+            "entry": ulid,
+            "entered": [entry_line(entry) for entry in entered],
+            **_preview([player], asked, form),
+        }
+        return self._page(request, "action", context, status)
+
+    # --- Many players --------------------------------------------------------------------------------
+
+    def bulk_view(self, request: HttpRequest, action: str) -> HttpResponse:
+        """Hide or ban the players chosen in a list: first the form, then a result for each of them.
+
+        With `Accept: application/json` the results are JSON; the page's script sends one player at a time.
+        """
+        asked = _action(action)
+        if asked not in BULK_ACTIONS:
+            raise Http404
+        if request.method != "POST":
+            return redirect("admin:scores_player_changelist")
+        in_json = not request.accepts("text/html")
+        confirmed = "item" in request.POST
+        form = FORMS[asked](request.POST if confirmed else None)
+        items = [_item(text) for text in request.POST.getlist("item")]
+        if confirmed and form.is_valid():
+            results = [_result(request, asked, form, *item) for item in items[: review.PAGE]]
+            if in_json:
+                return JsonResponse({"results": results})
+            return self._page(
+                request, "results", {"title": f"{asked.value.title()}: results", "results": results}
+            )
+        if confirmed and in_json:
+            problems = [f"{form[name].label}: {text}" for name, (text, *_) in form.errors.items()]
+            return JsonResponse({"detail": " ".join(problems)}, status=400)
+        if confirmed:
+            rendered = {user_id: f"{version}:{ulid}" for version, ulid, user_id in items}
+        else:
+            rendered = dict.fromkeys(request.POST.getlist("player"), "")
+        players = review.players([u for u in list(rendered)[: review.PAGE] if ID_PATTERN.fullmatch(u)])
+        if not players:
+            messages.warning(request, "Choose players first.")
+            return redirect("admin:scores_player_changelist")
+        now = services.now_ms()
+        context = {
+            "title": f"{asked.value.title()} {len(players)} players",
+            "action": asked.value,
+            "form": form,
+            "chosen": [
+                {
+                    "player": p,
+                    "name": name_of(p),
+                    "state": state_of(p, now),
+                    "item": f"{rendered[p.user_id] or f'{p.version}:{ULID()}'}:{p.user_id}",
+                }
+                for p in players
+            ],
+            **_preview(players, asked, form),
+        }
+        return self._page(request, "bulk", context)
+
+
+def _moderate(
+    request: HttpRequest, user_id: str, action: Action, form: ActionForm, version: int, ulid: str
+) -> Player:
+    """Raises what `moderation.moderate` raises."""
+    # The same form sent twice is one action; a form changed and sent again is another one.
+    content = json.dumps([ulid, user_id, action, form.cleaned_data], default=str, sort_keys=True)
+    made_of = ULID.from_str(ulid).bytes[:6] + hashlib.sha256(content.encode()).digest()[:10]
+    return moderation.moderate(
+        user_id=user_id,
+        action=action,
+        actor=f"staff:{request.user.get_username()}",
+        reason=form.cleaned_data["reason"],
+        expected_version=version,
+        entry_id=f"MOD#{ULID.from_bytes(made_of)}",
+        **form.arguments(services.now_ms()),
+    )
+
+
+def _result(
+    request: HttpRequest, action: Action, form: ActionForm, version: int, ulid: str, user_id: str
+) -> dict[str, str]:
+    outcome = {"userId": user_id}
+    try:
+        player = _moderate(request, user_id, action, form, version, ulid)
+    except VersionMoved:
+        return outcome | {"outcome": "changed", "text": "Has changed since you looked; nothing was done."}
+    except Refused as error:
+        return outcome | {"outcome": "refused", "text": f"{str(error).capitalize()}."}
+    except ScoreboardError as error:
+        return outcome | {"outcome": "failed", "text": str(error)}
+    return outcome | {"outcome": "done", "text": done(action, player)}
+
+
+def _preview(players: list[Player], action: Action, form: ActionForm) -> dict[str, Any]:
+    """The board now and after the action, or why there is no such board."""
+    if not form.is_bound and action in (Action.ADJUST, Action.RENAME):
+        return {"preview": None}  # of what?
+    form.is_valid()
+    now = services.now_ms()
+    changed, forbidden = [], ""
+    for player in players:
+        try:
+            arguments = form.arguments(now) if form.is_bound else {}
+            changed.append(scoring.moderated(player, action, now, **arguments))
+        except KeyError:  # a field is wrong
+            return {"preview": None}
+        except scoring.RuleError as error:
+            forbidden = f"{str(error).capitalize()}."
+    if not changed:
+        return {"preview": None, "forbidden": forbidden}
+    board, after = board_lines(*review.boards(changed=changed))
+    return {
+        "preview": after,
+        "board": board,
+        "same": [(row.user_id, row.label, row.score) for row in board]
+        == [(row.user_id, row.label, row.score) for row in after],
+        "after": changed[0],
+    }
+
+
+def _rendered(version: str, ulid: str) -> tuple[int, str]:
+    """(version, ULID) of a form, as it was rendered."""
+    if not (version.isascii() and version.isdigit() and len(version) < 16 and ULID_PATTERN.fullmatch(ulid)):
+        raise BadRequest
+    return int(version), ulid
+
+
+def _item(text: str) -> tuple[int, str, str]:
+    """(version, ULID, user id) of a player in a form for many."""
+    version, _, rest = text.partition(":")
+    ulid, _, user_id = rest.partition(":")
+    if not ID_PATTERN.fullmatch(user_id):
+        raise BadRequest
+    return *_rendered(version, ulid), user_id
+
+
+def _action(text: str) -> Action:
+    try:
+        return Action(text)
+    except ValueError:
+        raise Http404 from None
+
+
+def _state(text: str) -> State:
+    if text not in review.QUEUES:
+        raise Http404("There is no such list.")
+    return State(text)
+
+
+def _page_number(request: HttpRequest) -> int:
+    text = request.GET.get("page", "1")
+    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 9 else 1
+
+
+def _next_page(state: str, place: str | None) -> str:
+    if place is None:
+        return ""
+    return urlencode({"state": state, "after": place} if state else {"page": place})
