@@ -31,8 +31,7 @@ _AS_NOBODY = (
 
 def start_postgresql() -> Part:
     """PostgreSQL on 127.0.0.1 and a free port, answering, with its data in a folder that is thrown away."""
-    # Not in the folder of pytest, which only root may enter.
-    folder = Path(tempfile.mkdtemp(prefix="postgresql-", dir="/tmp"))  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
     try:
         return _started(folder)
     except BaseException:

@@ -94,7 +94,7 @@ def _error_page(request: HttpRequest, error: Exception) -> HttpResponse:
         status, title, retry_after = 503, "Not now", _RETRY_AFTER_S
         text = str(Unavailable())
     # Without the request: its context processors would ask the database who is signed in.
-    page = render(None, "admin/error.html", {"status": status, "title": title, "text": text}, status=status)  # type: ignore[arg-type]
+    page = render(None, "admin/error.html", {"status": status, "title": title, "text": text}, status=status)
     if retry_after is not None:
         page["Retry-After"] = str(retry_after)
     return page

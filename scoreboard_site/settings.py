@@ -48,7 +48,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 #: Whether this process serves the moderators' admin site at /admin/. In production it belongs to a service
-#: of its own that the public cannot reach (docs/moderation.md).
+#: of its own that the public cannot reach (docs/admin.md).
 SCOREBOARD_ADMIN: bool = env.bool("SCOREBOARD_ADMIN", DEBUG)
 
 INSTALLED_APPS = [

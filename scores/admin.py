@@ -129,6 +129,7 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if case is None:
             raise Http404("There is no player with this id.")
         now = services.now_ms()
+        found = signals.signals(case.entries, now)
         curve = signals.curve(case.entries, now, CURVE_WIDTH, CURVE_HEIGHT)
         ledger = Paginator(case.entries, ENTRIES_PER_PAGE).get_page(request.GET.get("page"))
         context = {
@@ -137,7 +138,16 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "player": case.player,
             "state": state_of(case.player, now),
             "reached_at": when(case.player.reached_at),
-            "signals": signals.signals(case.entries, now),
+            "score": f"{case.player.score:,}",
+            "signals": found,
+            "figures": {
+                "rank": f"{case.rank or 0:,}",
+                "total": f"{case.total or 0:,}",
+                "highest": f"{curve.highest:,}" if curve else "",
+                "largest": f"{found.largest:,}",
+                "tickets": f"{found.ticket_points:,}",
+                "plain": f"{found.plain_points:,}",
+            },
             "curve": curve,
             "curve_from": when(curve.start) if curve else "",
             "curve_to": when(curve.end) if curve else "",
@@ -188,6 +198,7 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "action": asked.value,
             "player": player,
             "name": name_of(player),
+            "score": f"{player.score:,}",
             "state": state_of(player, services.now_ms()),
             "form": form,
             "version": version,

@@ -34,6 +34,11 @@ class Signals:
         points = self.plain_points + self.ticket_points
         return round(100 * self.ticket_points / points) if points else None
 
+    @property
+    def plain_share(self) -> int | None:
+        """The rest (%)."""
+        return None if self.ticket_share is None else 100 - self.ticket_share
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Curve:

@@ -16,7 +16,7 @@ import httpx
 from scoreboard_site.tests.conftest import Site
 from scoreboard_site.tests.processes import ROOT, server
 
-PASSWORD = "correct horse battery"  # noqa: S105
+PASSWORD = "correct horse battery"
 #: Accounts and what they are: the ready-made groups, or more.
 ACCOUNTS = {"viewer": "Viewers", "moderator": "Moderators", "superuser": None, "newcomer": ""}
 _PREPARE = """
@@ -64,7 +64,7 @@ class Moderator:
 
     def token(self) -> dict[str, str]:
         """The field against forged requests."""
-        return {"csrfmiddlewaretoken": self.client.cookies.get("csrftoken", "")}
+        return {"csrfmiddlewaretoken": self.client.cookies.get("csrftoken") or ""}
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.client.get(path, **options)
