@@ -29,6 +29,7 @@ from scores.admin_presentation import (
     entry_line,
     name_of,
     player_lines,
+    sentence,
     state_of,
     when,
 )
@@ -182,7 +183,7 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                     player = services.read_player(user_id)
                 except Refused as error:
                     status = error.status
-                    form.add_error(None, f"{str(error).capitalize()}.")
+                    form.add_error(None, sentence(error))
                 except ScoreboardError as error:
                     status = error.status
                     form.add_error(None, f"{error} Send the form again: it will count once.")
@@ -288,7 +289,7 @@ def _result(
     except VersionMoved:
         return outcome | {"outcome": "changed", "text": "Has changed since you looked; nothing was done."}
     except Refused as error:
-        return outcome | {"outcome": "refused", "text": f"{str(error).capitalize()}."}
+        return outcome | {"outcome": "refused", "text": sentence(error)}
     except ScoreboardError as error:
         return outcome | {"outcome": "failed", "text": str(error)}
     return outcome | {"outcome": "done", "text": done(action, player)}
@@ -308,7 +309,7 @@ def _preview(players: list[Player], action: Action, form: ActionForm) -> dict[st
         except KeyError:  # a field is wrong
             return {"preview": None}
         except scoring.RuleError as error:
-            forbidden = f"{str(error).capitalize()}."
+            forbidden = sentence(error)
     if not changed:
         return {"preview": None, "forbidden": forbidden}
     board, after = board_lines(*review.boards(changed=changed))

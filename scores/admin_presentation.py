@@ -79,6 +79,12 @@ def state_of(player: Player, now: int) -> str:
     return f"banned until {when(player.banned_until)}" if player.is_banned(now) else "ban ended"
 
 
+def sentence(error: Exception) -> str:
+    """The text of a rule's refusal as a sentence."""
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
 def done(action: Action, player: Player) -> str:
     """What has been done, for who did it."""
     return DONE[action].format(name_of(player), f"{player.score:,}")

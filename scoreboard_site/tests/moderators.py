@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from devstack.part import Part
 from scoreboard_site.tests.conftest import Site
 from scoreboard_site.tests.processes import ROOT, server
 
@@ -36,12 +37,21 @@ for name, group in accounts.items():
 class AdminSite(Site):
     """A server with an admin site, as moderators see it."""
 
+    def __init__(self, part: Part) -> None:
+        super().__init__(part)
+        self.visitors: list[Moderator] = []
+
+    def close(self) -> None:
+        for client in [self.client, *(visitor.client for visitor in self.visitors)]:
+            client.close()
+
     def path(self, rest: str = "") -> str:
         return f"admin/scores/player/{rest}"
 
     def visit(self) -> Moderator:
         """Somebody who has not signed in."""
-        return Moderator(self)
+        self.visitors.append(Moderator(self))
+        return self.visitors[-1]
 
     def sign_in(self, account: str, password: str = PASSWORD) -> Moderator:
         moderator = self.visit()
@@ -95,8 +105,10 @@ def admin_site(database_url: str, **environment: str) -> Iterator[AdminSite]:
     environment = {"DATABASE_URL": database_url, "SCOREBOARD_MAX_INCREMENT": "1000000000"} | environment
     with server(**environment) as part:  # type: ignore[arg-type]
         site = AdminSite(part)
-        yield site
-        site.client.close()
+        try:
+            yield site
+        finally:
+            site.close()
 
 
 def prepare(database_url: str) -> None:

@@ -164,7 +164,7 @@ def test_only_moderators_act_on_many(site: AdminSite, everyone: dict[str, Modera
 
 def test_each_action_is_what_was_asked_for(site: AdminSite, moderator: Moderator):
     ann = new_player(site, 50)
-    for action, fields, expected in [
+    steps: list[tuple[str, dict[str, str], dict[str, Any]]] = [
         ("adjust", {"amount": "-5"}, {"score": 45}),
         ("rename", {"name": "Ann"}, {"name": "Ann"}),
         ("rename", {"name": ""}, {"name": None}),
@@ -174,7 +174,8 @@ def test_each_action_is_what_was_asked_for(site: AdminSite, moderator: Moderator
         ("unban", {}, {"state": State.ACTIVE}),
         ("ban", {"lasts": "until", "until": "2100-01-01T00:00"}, {"banned_until": 4_102_444_800_000}),
         ("erase", {"sure": "on"}, {"state": State.ERASED, "score": 0, "name": None}),
-    ]:
+    ]
+    for action, fields, expected in steps:
         answer = moderator.act(ann, action, moderator.form(ann, action, **fields))
         assert answer.status_code == 302, words(answer)
         player = known(ann)
@@ -228,7 +229,7 @@ def test_a_stale_form_is_refused_and_says_what_changed(site: AdminSite, moderato
         ("hide", {"reason": "x" * 501}, "at most 500 characters"),
         ("adjust", {"amount": "0"}, "would change nothing"),
         ("adjust", {"amount": "1.5"}, "whole number"),
-        ("adjust", {"amount": "-51"}, "Score would leave"),
+        ("adjust", {"amount": "-51"}, "The score would leave"),
         ("adjust", {"amount": str(2**53)}, "less than or equal"),
         ("rename", {"name": "Admin"}, "This name is reserved"),
         ("rename", {"name": "a\u202eb"}, "invisible"),

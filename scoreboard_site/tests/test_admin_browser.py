@@ -106,7 +106,7 @@ def test_the_board_after_it_is_shown_while_one_types(site: AdminSite, admin: Pag
     preview = admin.get_by_role("region", name="The board after it")
     expect(preview).to_contain_text("Fill in the form")
     admin.get_by_label("Amount").fill("-1000")
-    expect(preview).to_contain_text("Score would leave")
+    expect(preview).to_contain_text("The score would leave")
     admin.get_by_label("Amount").fill("-25")
     after = preview.get_by_role("table", name="After").locator("tbody tr")
     expect(after.nth(0)).to_contain_text("USER-3")

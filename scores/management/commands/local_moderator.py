@@ -4,8 +4,6 @@ import secrets
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
 from django.core.management import BaseCommand, CommandError, call_command
 
 USERNAME = "moderator"
@@ -25,9 +23,11 @@ class Command(BaseCommand):
         if not settings.SCOREBOARD_ADMIN:
             self.stdout.write("no admin site: SCOREBOARD_ADMIN is off")
             return
+        from django.contrib.auth.models import Group, User  # cannot be imported without the admin site
+
         call_command("migrate", verbosity=0, interactive=False)
         note = settings.DATA_DIR / "moderator.txt"
-        user, created = get_user_model().objects.get_or_create(username=USERNAME, defaults={"is_staff": True})
+        user, created = User.objects.get_or_create(username=USERNAME, defaults={"is_staff": True})
         if created or not note.exists():
             password = "-".join("".join(secrets.choice(_LETTERS) for _ in range(5)) for _ in range(3))
             note.parent.mkdir(parents=True, exist_ok=True)
