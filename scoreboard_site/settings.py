@@ -272,7 +272,6 @@ AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
 AXES_CLIENT_IP_CALLABLE = "scoreboard_site.admin_middleware.address_for_lockout"
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or anybody could keep an account locked for ever
 AXES_DISABLE_ACCESS_LOG = True  # sign-ins are in the log, as scores.security
-AXES_VERBOSE = False  # its lines name accounts, in whose place people type passwords
 
 # --- Headers and cookies: the headers are sent by scoreboard_site/middleware.py -----------------------
 
@@ -331,6 +330,7 @@ LOGGING = {
         # A line for every 4xx and 503: those worth a line are in scores.security, with more in it.
         "django.request": {"level": "CRITICAL"},
         "daphne": {"level": "WARNING"},
+        "axes": {"level": "ERROR"},  # names accounts, in whose place people type passwords
         "pynamodb": {"level": "WARNING"},
         "botocore": {"level": "WARNING"},
     },

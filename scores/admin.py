@@ -6,8 +6,6 @@ itself. Each action is one call of `moderation.moderate`, on the version that th
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -21,10 +19,10 @@ from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
 from ulid import ULID
 
-from scores import moderation, review, scoring, services, signals
-from scores.admin_forms import FORMS, ULID_PATTERN, ActionForm
+from scores import review, scoring, services, signals
+from scores.admin_actions import act, item_in, preview, rendered_in, result
+from scores.admin_forms import FORMS
 from scores.admin_presentation import (
-    board_lines,
     done,
     entry_line,
     name_of,
@@ -36,7 +34,7 @@ from scores.admin_presentation import (
 from scores.errors import Refused, ScoreboardError, VersionMoved
 from scores.permissions import MODERATE, VIEW
 from scores.permissions import Player as PlayerModel
-from scores.scoring import ID_PATTERN, Action, Player, State
+from scores.scoring import ID_PATTERN, Action, State
 
 View = Callable[..., HttpResponse]
 
@@ -170,16 +168,16 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         (player,) = known
         version, ulid = player.version, str(ULID())
         form = FORMS[asked](request.POST if request.method == "POST" else None)
-        status, entered = 200, []
+        status, stale, entered = 200, False, []
         if request.method == "POST":
-            version, ulid = _rendered(request.POST.get("version", ""), request.POST.get("entry", ""))
+            version, ulid = rendered_in(request.POST.get("version", ""), request.POST.get("entry", ""))
             if version > player.version:
                 raise BadRequest
             if "preview" not in request.POST and form.is_valid():
                 try:
-                    player = _moderate(request, user_id, asked, form, version, ulid)
+                    player = act(request.user.get_username(), user_id, asked, form, version, ulid)
                 except VersionMoved:
-                    status, entered = 409, review.since(user_id=user_id, version=version)
+                    status, stale = 409, True
                     player = services.read_player(user_id)
                 except Refused as error:
                     status = error.status
@@ -191,8 +189,9 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                     messages.success(request, done(asked, player))
                     return redirect("admin:scores_player_change", user_id=user_id)
             elif version < player.version:
+                stale = True
+            if stale:  # what has changed is shown, and the next attempt is another one
                 entered = review.since(user_id=user_id, version=version)
-            if entered:  # what has changed is shown: the next attempt is another one
                 version, ulid = player.version, str(ULID())
         context = {
             "title": f"{asked.value.title()}: {name_of(player)}",
@@ -204,8 +203,9 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "form": form,
             "version": version,
             "entry": ulid,
+            "stale": stale,
             "entered": [entry_line(entry) for entry in entered],
-            **_preview([player], asked, form),
+            **preview([player], asked, form),
         }
         return self._page(request, "action", context, status)
 
@@ -224,9 +224,11 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         in_json = not request.accepts("text/html")
         confirmed = "item" in request.POST
         form = FORMS[asked](request.POST if confirmed else None)
-        items = [_item(text) for text in request.POST.getlist("item")]
+        items = [item_in(text) for text in request.POST.getlist("item")]
         if confirmed and form.is_valid():
-            results = [_result(request, asked, form, *item) for item in items[: review.PAGE]]
+            results = [
+                result(request.user.get_username(), asked, form, item) for item in items[: review.PAGE]
+            ]
             if in_json:
                 return JsonResponse({"results": results})
             return self._page(
@@ -257,85 +259,9 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 }
                 for p in players
             ],
-            **_preview(players, asked, form),
+            **preview(players, asked, form),
         }
         return self._page(request, "bulk", context)
-
-
-def _moderate(
-    request: HttpRequest, user_id: str, action: Action, form: ActionForm, version: int, ulid: str
-) -> Player:
-    """Raises what `moderation.moderate` raises."""
-    # The same form sent twice is one action; a form changed and sent again is another one.
-    content = json.dumps([ulid, user_id, action, form.cleaned_data], default=str, sort_keys=True)
-    made_of = ULID.from_str(ulid).bytes[:6] + hashlib.sha256(content.encode()).digest()[:10]
-    return moderation.moderate(
-        user_id=user_id,
-        action=action,
-        actor=f"staff:{request.user.get_username()}",
-        reason=form.cleaned_data["reason"],
-        expected_version=version,
-        entry_id=f"MOD#{ULID.from_bytes(made_of)}",
-        **form.arguments(services.now_ms()),
-    )
-
-
-def _result(
-    request: HttpRequest, action: Action, form: ActionForm, version: int, ulid: str, user_id: str
-) -> dict[str, str]:
-    outcome = {"userId": user_id}
-    try:
-        player = _moderate(request, user_id, action, form, version, ulid)
-    except VersionMoved:
-        return outcome | {"outcome": "changed", "text": "Has changed since you looked; nothing was done."}
-    except Refused as error:
-        return outcome | {"outcome": "refused", "text": sentence(error)}
-    except ScoreboardError as error:
-        return outcome | {"outcome": "failed", "text": str(error)}
-    return outcome | {"outcome": "done", "text": done(action, player)}
-
-
-def _preview(players: list[Player], action: Action, form: ActionForm) -> dict[str, Any]:
-    """The board now and after the action, or why there is no such board."""
-    if not form.is_bound and action in (Action.ADJUST, Action.RENAME):
-        return {"preview": None}  # of what?
-    form.is_valid()
-    now = services.now_ms()
-    changed, forbidden = [], ""
-    for player in players:
-        try:
-            arguments = form.arguments(now) if form.is_bound else {}
-            changed.append(scoring.moderated(player, action, now, **arguments))
-        except KeyError:  # a field is wrong
-            return {"preview": None}
-        except scoring.RuleError as error:
-            forbidden = sentence(error)
-    if not changed:
-        return {"preview": None, "forbidden": forbidden}
-    board, after = board_lines(*review.boards(changed=changed))
-    return {
-        "preview": after,
-        "board": board,
-        "same": [(row.user_id, row.label, row.score) for row in board]
-        == [(row.user_id, row.label, row.score) for row in after],
-        "after": changed[0],
-    }
-
-
-def _rendered(version: str, ulid: str) -> tuple[int, str]:
-    """(version, ULID) of a form, as it was rendered."""
-    if not (version.isascii() and version.isdigit() and len(version) < 16 and ULID_PATTERN.fullmatch(ulid)):
-        raise BadRequest
-    return int(version), ulid
-
-
-def _item(text: str) -> tuple[int, str, str]:
-    """(version, ULID, user id) of a player in a form for many."""
-    version, _, rest = text.partition(":")
-    ulid, _, user_id = rest.partition(":")
-    if not ID_PATTERN.fullmatch(user_id):
-        raise BadRequest
-    return *_rendered(version, ulid), user_id
 
 
 def _action(text: str) -> Action:

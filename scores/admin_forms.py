@@ -40,6 +40,16 @@ class ActionForm(forms.Form):
         return {}
 
 
+class HideForm(ActionForm):
+    """What takes a player off the board, who may be scoring at this very moment."""
+
+    meanwhile = forms.BooleanField(
+        required=False,
+        label="Also if the player scores meanwhile",
+        help_text="Else nothing is done when anything has changed since you opened this form.",
+    )
+
+
 class AdjustForm(ActionForm):
     field_order = ("amount", "reason")
 
@@ -81,8 +91,8 @@ class RenameForm(ActionForm):
         return {"name": self.cleaned_data["name"]}
 
 
-class BanForm(ActionForm):
-    field_order = ("lasts", "until", "reason")
+class BanForm(HideForm):
+    field_order = ("lasts", "until", "reason", "meanwhile")
 
     lasts = forms.ChoiceField(choices=list(_LASTS.items()), initial="604800", label="Duration")
     until = forms.DateTimeField(
@@ -118,7 +128,7 @@ class EraseForm(ActionForm):
 FORMS: dict[Action, type[ActionForm]] = {
     Action.ADJUST: AdjustForm,
     Action.RENAME: RenameForm,
-    Action.HIDE: ActionForm,
+    Action.HIDE: HideForm,
     Action.UNHIDE: ActionForm,
     Action.BAN: BanForm,
     Action.UNBAN: ActionForm,

@@ -83,14 +83,20 @@ def read_latest(user_id: str, most: int) -> tuple[list[Entry], bool]:
     The key of an update is no order in time, so of more than `most` updates it is any. Raises Unavailable
     or Throttled.
     """
-    entries: dict[str, Entry] = {}
-    cut = False
-    for condition in (None, LedgerEntry.entry_id.startswith("MOD#")):
-        query = functools.partial(LedgerEntry.query, user_id, condition, consistent_read=True, limit=most + 1)
-        found = dynamodb.read(query)
-        cut = cut or len(found) > most
-        entries.update((item.entry_id, _entry(item)) for item in found[:most])
-    return list(entries.values()), cut
+    query = functools.partial(LedgerEntry.query, user_id, consistent_read=True, limit=most + 1)
+    found = [_entry(item) for item in dynamodb.read(query)]
+    if len(found) <= most:
+        return found, False
+    known = {entry.entry_id: entry for entry in found[:most]}
+    known.update((entry.entry_id, entry) for entry in read_moderations(user_id, most))
+    return list(known.values()), True
+
+
+def read_moderations(user_id: str, most: int | None = None) -> list[Entry]:
+    """The moderations of a player, in no order. Raises Unavailable or Throttled."""
+    condition = LedgerEntry.entry_id.startswith("MOD#")
+    query = functools.partial(LedgerEntry.query, user_id, condition, consistent_read=True, limit=most)
+    return [_entry(item) for item in dynamodb.read(query)]
 
 
 def commit(entry: Entry, player: Player, known: Player, *, floor: int, now: int) -> None:

@@ -131,6 +131,16 @@ def since(*, user_id: str, version: int) -> list[Entry]:
     return [entry for entry in reversed(signals.newest_first(entries)) if entry.version > version]
 
 
+def version_after_updates(*, user_id: str, version: int) -> int:
+    """The version that updates alone have brought a player to since `version`; else `version` itself.
+
+    Raises Unavailable.
+    """
+    player = repository.read_player(user_id)
+    moderated = any(entry.version > version for entry in repository.read_moderations(user_id))
+    return version if moderated or player is None else player.version
+
+
 def boards(*, changed: Iterable[Player]) -> tuple[Sequence[Row], Sequence[Row]]:
     """(the board now, the board when these players are as given). Raises Unavailable."""
     after = {player.user_id: player for player in changed}

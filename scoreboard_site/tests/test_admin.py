@@ -221,6 +221,22 @@ def test_a_stale_form_is_refused_and_says_what_changed(site: AdminSite, moderato
     assert known(ann).state is State.BANNED
 
 
+@pytest.mark.parametrize("action", ["hide", "ban"])
+def test_who_scores_all_the_time_can_be_taken_off_the_board_but_not_past_another_moderator(
+    site: AdminSite, moderator: Moderator, action: str
+):
+    ann = new_player(site)
+    form = moderator.form(ann, action, lasts="3600", meanwhile="on")
+    site.add(ann, 12)
+    assert moderator.act(ann, action, form).status_code == 302
+    assert known(ann).state in (State.HIDDEN, State.BANNED) and known(ann).score == 62
+    bob = new_player(site)
+    form = moderator.form(bob, action, lasts="3600", meanwhile="on")
+    moderate(bob, Action.RENAME, name="Somebody")
+    assert moderator.act(bob, action, form).status_code == 409
+    assert known(bob).state is State.ACTIVE
+
+
 @pytest.mark.parametrize(
     ("action", "fields", "complaint"),
     [
