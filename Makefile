@@ -7,7 +7,7 @@ export PORT DATA_DIR
 STACK = exec $(PYTHON) -m devstack
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint token verify bench-path bench-fanout bench-ranks screenshots lock clean
+.PHONY: help run test lint token verify bench-path bench-fanout bench-frames bench-ranks screenshots audit lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,11 +37,17 @@ bench-path: ## measure the way of an update from the POST to 100 open pages
 bench-fanout: ## measure boards to thousands of sockets, next to other servers
 	@$(STACK) bench-fanout
 
+bench-frames: ## measure how smoothly the page's rows move
+	@$(STACK) bench-frames
+
 bench-ranks: ## measure ranks among a million players
 	@$(STACK) bench-ranks
 
 screenshots: ## take the README's pictures from a running demo (PORT=)
 	@$(STACK) screenshots
+
+audit: ## look for known vulnerabilities of what is locked
+	@$(STACK) audit
 
 lock: ## pin every package with its hashes, after a change of requirements*.txt
 	@$(STACK) lock

@@ -20,8 +20,10 @@ STORE_VARIABLES = {"PORT", "DATA_DIR", "DYNAMODB_ENDPOINT_URL", "REDIS_URL", "DA
 MODULES = {
     "bench-path": ("benchmarks.path", "measure the way of an update to the pages"),
     "bench-fanout": ("benchmarks.fanout", "measure boards to many sockets, next to other servers"),
+    "bench-frames": ("benchmarks.frames", "measure how smoothly the page moves"),
     "bench-ranks": ("benchmarks.ranks", "measure ranks among a million players"),
     "screenshots": ("devstack.screenshots", "take the README's pictures from a running demo"),
+    "audit": ("devstack.audit", "look for known vulnerabilities of what is locked"),
     "lock": ("devstack.lock", "pin every package with its hashes, after a change of requirements*.txt"),
 }
 DEV_VERBS = {"test", "lint", *MODULES}
