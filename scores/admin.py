@@ -31,7 +31,7 @@ from scores.admin_presentation import (
     state_of,
     when,
 )
-from scores.errors import Refused, ScoreboardError, VersionMoved
+from scores.errors import Invalid, Refused, ScoreboardError, VersionMoved
 from scores.permissions import MODERATE, VIEW
 from scores.permissions import Player as PlayerModel
 from scores.scoring import ID_PATTERN, Action, State
@@ -179,7 +179,7 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 except VersionMoved:
                     status, stale = 409, True
                     player = services.read_player(user_id)
-                except Refused as error:
+                except (Invalid, Refused) as error:
                     status = error.status
                     form.add_error(None, sentence(error))
                 except ScoreboardError as error:

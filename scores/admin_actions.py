@@ -12,7 +12,7 @@ from ulid import ULID
 from scores import moderation, review, scoring, services
 from scores.admin_forms import ULID_PATTERN, ActionForm
 from scores.admin_presentation import board_lines, done, sentence
-from scores.errors import Refused, ScoreboardError, VersionMoved
+from scores.errors import Invalid, Refused, ScoreboardError, VersionMoved
 from scores.scoring import ID_PATTERN, Action, Player
 
 #: How often an action is tried on a player who may score meanwhile.
@@ -57,7 +57,7 @@ def result(moderator: str, action: Action, form: ActionForm, item: Item) -> dict
         player = act(moderator, user_id, action, form, version, ulid)
     except VersionMoved:
         return outcome | {"outcome": "changed", "text": "Has changed since you looked; nothing was done."}
-    except Refused as error:
+    except (Invalid, Refused) as error:
         return outcome | {"outcome": "refused", "text": sentence(error)}
     except ScoreboardError as error:
         return outcome | {"outcome": "failed", "text": str(error)}
