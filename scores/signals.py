@@ -79,14 +79,16 @@ def curve(entries: Sequence[Entry], now: int, width: int, height: int) -> Curve 
     if not entries:
         return None
     line = sorted(entries, key=lambda entry: entry.version)
-    start, end = line[0].at, max(now, line[-1].at, line[0].at + 1)
+    times = [entry.at for entry in line]  # clocks of processes differ: not always in this order
+    start = min(times)
+    end = max(now, max(times), start + 1)
     highest = max(1, *(entry.new_score for entry in line))
     kept = {len(line) - 1 - len(line) * step // CURVE_STEPS for step in range(CURVE_STEPS)} | {0}
     before = line[0].new_score - line[0].increment
     path = [f"M0 {_y(before, highest, height)}"]
     for place in sorted(kept & set(range(len(line)))):
         entry = line[place]
-        x = round(max(0, entry.at - start) / (end - start) * width, 1)  # clocks of processes differ
+        x = round((entry.at - start) / (end - start) * width, 1)
         path.append(f"H{x:g}V{_y(entry.new_score, highest, height)}")
     return Curve("".join([*path, f"H{width}"]), highest, start, end)
 
