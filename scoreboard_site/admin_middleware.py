@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 PREFIX = "/admin/"
 #: The first of these sees a request first.
 LAYERS = (SessionMiddleware, AuthenticationMiddleware, MessageMiddleware, AxesMiddleware)
-_RETRY_AFTER_S = 5
+#: When to try again (s): after a lockout, and when a store or the database did not answer.
+_RETRY_AFTER_S = {429: int(settings.AXES_COOLOFF_TIME.total_seconds()), 503: 5}
 
 
 def _policy() -> str:
@@ -65,8 +66,8 @@ class for_admin:  # noqa: N801 - a middleware factory, used like a function
         except DatabaseError as error:  # of the session, outside any view
             response = _error_page(request, error)
         response["Content-Security-Policy"] = self._policy
-        if response.status_code == 429:  # locked out
-            response["Retry-After"] = str(int(settings.AXES_COOLOFF_TIME.total_seconds()))
+        if response.status_code in _RETRY_AFTER_S:
+            response.setdefault("Retry-After", str(_RETRY_AFTER_S[response.status_code]))
         response.setdefault("Cache-Control", "private, no-store")
         return response
 
@@ -76,7 +77,6 @@ class for_admin:  # noqa: N801 - a middleware factory, used like a function
 
 
 def _error_page(request: HttpRequest, error: Exception) -> HttpResponse:
-    retry_after = None
     if isinstance(error, PermissionDenied):
         status, title, text = 403, "Not allowed", "Your account does not have the permission for this."
     elif isinstance(error, Http404):
@@ -85,19 +85,15 @@ def _error_page(request: HttpRequest, error: Exception) -> HttpResponse:
         status, title, text = 400, "Bad request", "The request cannot be understood."
     elif isinstance(error, DatabaseError):
         logger.error("the admin site's database does not answer: %s", type(error).__name__)
-        status, title, retry_after = 503, "Not now", _RETRY_AFTER_S
+        status, title = 503, "Not now"
         text = "The database of the admin site does not answer. The scoreboard is not affected."
     elif isinstance(error, ScoreboardError):
-        status, title, text, retry_after = error.status, "Not now", str(error), error.retry_after
+        status, title, text = error.status, "Not now", str(error)
     else:
         logger.error("unexpected error", exc_info=error)
-        status, title, retry_after = 503, "Not now", _RETRY_AFTER_S
-        text = str(Unavailable())
+        status, title, text = 503, "Not now", str(Unavailable())
     # Without the request: its context processors would ask the database who is signed in.
-    page = render(None, "admin/error.html", {"status": status, "title": title, "text": text}, status=status)
-    if retry_after is not None:
-        page["Retry-After"] = str(retry_after)
-    return page
+    return render(None, "admin/error.html", {"status": status, "title": title, "text": text}, status=status)
 
 
 def address_for_lockout(request: HttpRequest) -> str | None:
