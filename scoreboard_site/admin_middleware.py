@@ -63,7 +63,7 @@ class for_admin:  # noqa: N801 - a middleware factory, used like a function
             return self.get_response(request)
         try:
             response = self._admin(request)
-        except DatabaseError as error:  # of the session, outside any view
+        except (DatabaseError, BadRequest, SuspiciousOperation) as error:  # of the session, outside any view
             response = _error_page(request, error)
         response["Content-Security-Policy"] = self._policy
         if response.status_code in _RETRY_AFTER_S:
