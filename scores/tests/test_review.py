@@ -83,7 +83,7 @@ def test_a_player_is_found_by_id_and_by_any_part_of_the_name(twelve, monkeypatch
 def test_a_long_ledger_is_cut_and_says_so_but_keeps_its_moderations(twelve, monkeypatch):
     monkeypatch.setattr(review, "MOST_ENTRIES", 5)
     for number in range(5):
-        stage.add("USER-1", 1, key=f"a-{number}")
+        stage.add("USER-1", 1, key=f"A-{number}")
     moderate("USER-1", Action.RENAME, name="Ann")
     case = review.case(user_id="USER-1")
     assert case is not None and case.cut
