@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from scores import maintenance, moderation, ranking, repository, review, scoring
+from scores import maintenance, moderation, ranking, repository, review, scoring, services, signals
 from scores.ranking import RankingUnavailable
 from scores.scoring import Action, Player, State
 from scores.tests import stage
+from scores.tickets import Ticket
 
 
 @pytest.fixture
@@ -93,6 +94,16 @@ def test_a_long_ledger_is_cut_and_says_so_but_keeps_its_moderations(twelve, monk
     short = review.case(user_id="USER-2")
     assert short is not None and not short.cut and (short.rank, short.total) == (2, 12)
     assert review.case(user_id="nobody") is None
+
+
+def test_the_ledger_tells_points_of_tickets_from_plain_increments(stores):
+    ticket = Ticket("ann", 7, "jti-1", services.now_ms() // 1000 + 60)
+    services.add_points(user_id="ann", increment=7, key="jti-1", caller=stage.player("ann"), ticket=ticket)
+    stage.add("ann", 3)
+    case = review.case(user_id="ann")
+    assert case is not None
+    found = signals.signals(case.entries, services.now_ms())
+    assert (found.ticket_points, found.plain_points, found.last_minute) == (7, 3, 2)
 
 
 def test_what_was_entered_since_is_told_oldest_first(twelve):
