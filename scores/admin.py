@@ -99,15 +99,14 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """By rank, a queue (`?state=`), or what a search found (`?q=`)."""
         text, state = request.GET.get("q", "").strip(), request.GET.get("state", "")
         if text:
-            listed, title = review.find(text=text[:200]), f"Players found for “{text[:200]}”"
+            title = f"Players found for “{text[:200]}”"
+            listed = review.find(text=text[:200])
         elif state:
-            queue = _state(state)
-            listed, title = (
-                review.queue(state=queue, after=request.GET.get("after", "")),
-                f"{state.title()} players",
-            )
+            title = f"{state.title()} players"
+            listed = review.queue(state=_state(state), after=request.GET.get("after", "")[:200])
         else:
-            listed, title = review.ranked(page=_page_number(request)), "Players by rank"
+            title = "Players by rank"
+            listed = review.ranked(page=_page_number(request))
         context = {
             "title": title,
             "lines": player_lines(listed.players, listed.first_rank, services.now_ms()),

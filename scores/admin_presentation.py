@@ -13,7 +13,7 @@ from scores.signals import changes
 
 _KINDS = {"update": "update", "ticket": "update with a ticket"}
 _THINGS = {"score": "score", "name": "name", "state": "state", "bannedUntil": "banned until"}
-DONE = {
+_DONE = {
     Action.ADJUST: "The score of {} is now {}.",
     Action.RENAME: "{} has the new name.",
     Action.HIDE: "{} is hidden.",
@@ -55,7 +55,6 @@ class BoardLine:
     """A row of a board, and in a word how it differs from the other board ('' when it does not)."""
 
     rank: int
-    user_id: str
     label: str
     score: str
     mark: str
@@ -87,7 +86,7 @@ def sentence(error: Exception) -> str:
 
 def done(action: Action, player: Player) -> str:
     """What has been done, for who did it."""
-    return DONE[action].format(name_of(player), f"{player.score:,}")
+    return _DONE[action].format(name_of(player), f"{player.score:,}")
 
 
 def player_lines(players: Sequence[Player], first_rank: int | None, now: int) -> list[PlayerLine]:
@@ -142,7 +141,7 @@ def _mark(before: Row | None, after: Row) -> str:
 
 
 def _board_line(row: Row, mark: str) -> BoardLine:
-    return BoardLine(row.rank, row.user_id, label(row.user_id, row.name), f"{row.score:,}", mark)
+    return BoardLine(row.rank, label(row.user_id, row.name), f"{row.score:,}", mark)
 
 
 def _value(what: str, value: Any) -> str:
