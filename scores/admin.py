@@ -20,18 +20,16 @@ from django.urls import URLPattern, path
 from ulid import ULID
 
 from scores import review, scoring, services, signals
-from scores.admin_actions import act, item_in, preview, rendered_in, result
+from scores.admin_actions import FormPage, attempt, item_in, preview, rendered_in, result
 from scores.admin_forms import FORMS
 from scores.admin_presentation import (
     done,
     entry_line,
     name_of,
     player_lines,
-    sentence,
     state_of,
     when,
 )
-from scores.errors import Invalid, Refused, ScoreboardError, VersionMoved
 from scores.permissions import MODERATE, VIEW
 from scores.permissions import Player as PlayerModel
 from scores.scoring import ID_PATTERN, Action, State
@@ -164,34 +162,19 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if not known:
             raise Http404("There is no player with this id.")
         asked = _action(action)
-        (player,) = known
-        version, ulid = player.version, str(ULID())
         form = FORMS[asked](request.POST if request.method == "POST" else None)
-        status, stale, entered = 200, False, []
+        page = FormPage(known[0])
         if request.method == "POST":
             version, ulid = rendered_in(request.POST.get("version", ""), request.POST.get("entry", ""))
-            if version > player.version:
+            page = FormPage(known[0], version, ulid)
+            if version > page.player.version:
                 raise BadRequest
             if "preview" not in request.POST and form.is_valid():
-                try:
-                    player = act(request.user.get_username(), user_id, asked, form, version, ulid)
-                except VersionMoved:
-                    status, stale = 409, True
-                    player = services.read_player(user_id)
-                except (Invalid, Refused) as error:
-                    status = error.status
-                    form.add_error(None, sentence(error))
-                except ScoreboardError as error:
-                    status = error.status
-                    form.add_error(None, f"{error} Send the form again: it will count once.")
-                else:
-                    messages.success(request, done(asked, player))
+                page = attempt(request.user.get_username(), page, asked, form)
+                if page.done:
+                    messages.success(request, done(asked, page.player))
                     return redirect("admin:scores_player_change", user_id=user_id)
-            elif version < player.version:
-                stale = True
-            if stale:  # what has changed is shown, and the next attempt is another one
-                entered = review.since(user_id=user_id, version=version)
-                version, ulid = player.version, str(ULID())
+        player = page.player
         context = {
             "title": f"{asked.value.title()}: {name_of(player)}",
             "action": asked.value,
@@ -200,13 +183,15 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "score": f"{player.score:,}",
             "state": state_of(player, services.now_ms()),
             "form": form,
-            "version": version,
-            "entry": ulid,
-            "stale": stale,
-            "entered": [entry_line(entry) for entry in entered],
-            **preview([player], asked, form),
+            "stale": page.stale,
+            "entered": [],
         }
-        return self._page(request, "action", context, status)
+        if page.stale:  # what has changed is shown, and the next attempt is another one
+            entered = review.since(user_id=user_id, version=page.version)
+            context["entered"] = [entry_line(entry) for entry in entered]
+            page = FormPage(player, status=page.status)
+        context |= {"version": page.version, "entry": page.ulid, **preview([player], asked, form)}
+        return self._page(request, "action", context, page.status)
 
     # --- Many players --------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from typing import Any
@@ -20,6 +21,45 @@ TRIES = 5
 
 #: A player in a form, as it was rendered: (version, ULID, user id).
 Item = tuple[int, str, str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FormPage:
+    """A form that is shown: for whom, of which version (0: the player's), its ULID ('': a new one).
+
+    `status` is that of the answer, `done` says that nothing is left to show.
+    """
+
+    player: Player
+    version: int = 0
+    ulid: str = ""
+    status: int = 200
+    done: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "version", self.version or self.player.version)
+        object.__setattr__(self, "ulid", self.ulid or str(ULID()))
+
+    @property
+    def stale(self) -> bool:
+        """Whether the player has changed since the form was rendered."""
+        return not self.done and self.version < self.player.version
+
+
+def attempt(moderator: str, page: FormPage, action: Action, form: ActionForm) -> FormPage:
+    """Do what a valid form asks for; the page after it, with what went wrong in the form."""
+    user_id = page.player.user_id
+    try:
+        player = act(moderator, user_id, action, form, page.version, page.ulid)
+    except VersionMoved as moved:
+        return dataclasses.replace(page, player=services.read_player(user_id), status=moved.status)
+    except (Invalid, Refused) as error:
+        form.add_error(None, sentence(error))
+        return dataclasses.replace(page, status=error.status)
+    except ScoreboardError as error:
+        form.add_error(None, f"{error} Send the form again: it will count once.")
+        return dataclasses.replace(page, status=error.status)
+    return dataclasses.replace(page, player=player, done=True)
 
 
 def act(moderator: str, user_id: str, action: Action, form: ActionForm, version: int, ulid: str) -> Player:
