@@ -33,9 +33,9 @@ def admin(site: AdminSite, visitor: Visitor) -> Page:
     return sign_in(site, visitor)
 
 
-def sign_in(site: AdminSite, visitor: Visitor, **context: Any) -> Page:
+def sign_in(site: AdminSite, visitor: Visitor, account: str = "moderator", **context: Any) -> Page:
     page = visitor.open(f"{site.url}admin/", live=False, **context)
-    page.get_by_label("Username").fill("moderator")
+    page.get_by_label("Username").fill(account)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading", name="Moderation")).to_be_visible()
@@ -178,14 +178,33 @@ def test_axe_finds_nothing_and_it_fits_a_phone(site: AdminSite, visitor: Visitor
     page = sign_in(site, visitor, color_scheme=scheme)
     found = {}
     for name, path in PAGES.items():
+        visitor.complaints.clear()
         page.set_viewport_size({"width": 1280, "height": 900})
         page.goto(f"{site.url}admin/{path}")
-        found[name] = axe_findings(page)
+        found[name] = heard(visitor)
+        found[name] += axe_findings(page)
         page.set_viewport_size({"width": 360, "height": 740})
         if page.evaluate("document.documentElement.scrollWidth") > 360:
             found[name].append("wider than a phone")
-    assert {name: problems for name, problems in found.items() if problems} == {}
-    # axe adds a style element to measure with, which the page's policy refuses; and one page is a 404.
-    expected = ("style-src", "404", "preload assets")
-    assert [text for text in visitor.complaints if not any(word in text for word in expected)] == []
+    # axe itself adds a style element to measure with, which the page's policy refuses.
     visitor.complaints.clear()
+    assert {name: problems for name, problems in found.items() if problems} == {}
+
+
+def heard(visitor: Visitor) -> list[str]:
+    """What the browser has complained about, but for pages that are meant to be missing."""
+    return [text for text in visitor.complaints if "404" not in text]
+
+
+def test_djangos_own_pages_live_with_the_policy(site: AdminSite, visitor: Visitor):
+    page = sign_in(site, visitor, account="superuser")
+    for path in (
+        "auth/user/",
+        "auth/user/add/",
+        "auth/group/",
+        "auth/group/1/change/",
+        "axes/accessattempt/",
+    ):
+        page.goto(f"{site.url}admin/{path}")
+        expect(page.locator("#content h1")).to_be_visible()
+    assert heard(visitor) == []
