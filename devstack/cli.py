@@ -15,7 +15,7 @@ from devstack.errors import StackError
 from devstack.files import ROOT
 
 # Tests choose throw-away stores themselves; those of the person's shell must not leak in.
-STORE_VARIABLES = {"PORT", "DATA_DIR", "DYNAMODB_ENDPOINT_URL", "REDIS_URL"}
+STORE_VARIABLES = {"PORT", "DATA_DIR", "DYNAMODB_ENDPOINT_URL", "REDIS_URL", "DATABASE_URL"}
 #: Verbs that are a module of their own: what to run, and the help text.
 MODULES = {
     "bench-path": ("benchmarks.path", "measure the way of an update to the pages"),

@@ -27,6 +27,13 @@ class Gone(Exception):
     """The client went away before its request was complete."""
 
 
+def body_limit(path: str) -> int:
+    """The most bytes that a body sent to `path` may have: the forms of the admin site are larger."""
+    if settings.SCOREBOARD_ADMIN and path.startswith("/admin/"):
+        return settings.SCOREBOARD_ADMIN_MAX_BODY
+    return settings.SCOREBOARD_MAX_BODY
+
+
 class WithLimits:
     """ASGI layer for HTTP in front of Django. Who is answered before it (health) is exempt."""
 
@@ -75,10 +82,10 @@ class _Replay:
 
 async def _read_body(scope: Any, receive: Any) -> bytes:
     """The whole body. Raises TooLarge as soon as it is, or Gone."""
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    limit = body_limit(scope["path"])
     announced = _header(scope, b"content-length") or ""
     if announced.isascii() and announced.isdigit() and int(announced[:20]) > limit:
-        raise TooLarge
+        raise TooLarge(limit)
     body: bytes = b""
     while True:
         message = await receive()
@@ -86,7 +93,7 @@ async def _read_body(scope: Any, receive: Any) -> bytes:
             raise Gone
         body += message.get("body") or b""
         if len(body) > limit:
-            raise TooLarge
+            raise TooLarge(limit)
         if not message.get("more_body", False):
             return body
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Iterable
 
 from scores import orders, records, repository, scoring, services
 from scores.errors import (
@@ -240,19 +241,21 @@ def preview(
     )
     known = services.read_player(user_id)
     after = _moderated(order, known, services.now_ms())
-    players = repository.read_players({*_top(), user_id}) | {user_id: known}
-    return Preview(
-        before=known,
-        after=after,
-        rows_before=scoring.rows_of(players.values()),
-        rows_after=scoring.rows_of((players | {user_id: after}).values()),
-    )
+    rows_before, rows_after = boards(changed=[after])
+    return Preview(known, after, rows_before, rows_after)
 
 
-def _top() -> list[str]:
-    """Ids that hold the board and the one who would move up, as far as the ranking and the index know."""
-    nominated = [user_id for user_id, _ in repository.nominees(services.INDEX_NOMINEES)]
+def boards(*, changed: Iterable[Player]) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
+    """(the board now, the board when these players are as given), from consistent reads.
+
+    Raises Unavailable or Throttled.
+    """
+    after = {player.user_id: player for player in changed}
+    depth = services.INDEX_NOMINEES + len(after)  # as many as may leave, others move up
+    nominated = [user_id for user_id, _ in repository.nominees(depth)]
     try:
-        return nominated + current_ranking().top(services.INDEX_NOMINEES)
+        nominated += current_ranking().top(depth)
     except RankingUnavailable:
-        return nominated
+        pass
+    now = repository.read_players(dict.fromkeys([*nominated, *after]))
+    return scoring.rows_of(now.values()), scoring.rows_of((now | after).values())

@@ -34,6 +34,7 @@ TIMEOUT_S = 0.2
 FAILURES_TO_OPEN = 2
 OPEN_S = 1.0
 _SCRIPT = (Path(__file__).parent / "ranking.lua").read_text()
+_SCANNED_AT_ONCE = 1000
 _MEMBER_ID = len(f"{MAX_MS}#")
 
 #: Set whenever Redis failed or came back: the reconciler has work before its next turn.
@@ -184,10 +185,32 @@ class Ranking:
         records: Any = _guarded(lambda: _client().hmget(self._key("players"), list(user_ids)))
         return {u: int(r.split("|", 1)[0]) for u, r in zip(user_ids, records, strict=True) if r}
 
-    def top(self, count: int) -> list[str]:
-        """The ids of the best `count` visible players."""
-        members: Any = _guarded(lambda: _client().zrevrange(self._key("ranking"), 0, count - 1))
+    def top(self, count: int, above: int = 0) -> list[str]:
+        """The ids of the best `count` visible players, after leaving out the best `above`."""
+        last = above + count - 1
+        members: Any = _guarded(lambda: _client().zrevrange(self._key("ranking"), above, last))
         return [member[_MEMBER_ID:] for member in members]
+
+    def size(self) -> int:
+        """Number of visible players."""
+        return int(_guarded(lambda: _client().zcard(self._key("ranking"))))
+
+    def named(self, matches: Callable[[str], bool], most: int, within_s: float) -> tuple[list[str], bool]:
+        """(ids, whether all players were looked at): at most `most` whose name matches, hidden ones too.
+
+        Takes at most about `within_s`; in no order.
+        """
+        deadline = time.monotonic() + within_s
+        found: dict[str, None] = {}
+        cursor = 0
+        while True:
+            scan = functools.partial(_client().hscan, self._key("players"), cursor, count=_SCANNED_AT_ONCE)
+            reply: Any = _guarded(scan)
+            cursor, records = reply
+            found.update((u, None) for u, r in records.items() if matches(r.split("|", 4)[4]))
+            done = cursor == 0
+            if done or len(found) > most or time.monotonic() > deadline:
+                return list(found)[:most], done and len(found) <= most
 
     def place(self, player: Player) -> tuple[int | None, int | None]:
         """(rank, number of ranked players) of a merged player; (None, None) unless the ranking is full."""

@@ -77,6 +77,28 @@ def read_ledger(user_id: str) -> list[Entry]:
     return [_entry(item) for item in dynamodb.read(lambda: LedgerEntry.query(user_id, consistent_read=True))]
 
 
+def read_latest(user_id: str, most: int) -> tuple[list[Entry], bool]:
+    """(entries, whether there are more): at most `most` updates and at most `most` moderations, in no order.
+
+    The key of an update is no order in time, so of more than `most` updates it is any. Raises Unavailable
+    or Throttled.
+    """
+    query = functools.partial(LedgerEntry.query, user_id, consistent_read=True, limit=most + 1)
+    found = [_entry(item) for item in dynamodb.read(query)]
+    if len(found) <= most:
+        return found, False
+    known = {entry.entry_id: entry for entry in found[:most]}
+    known.update((entry.entry_id, entry) for entry in read_moderations(user_id, most))
+    return list(known.values()), True
+
+
+def read_moderations(user_id: str, most: int | None = None) -> list[Entry]:
+    """The moderations of a player, in no order. Raises Unavailable or Throttled."""
+    condition = LedgerEntry.entry_id.startswith("MOD#")
+    query = functools.partial(LedgerEntry.query, user_id, condition, consistent_read=True, limit=most)
+    return [_entry(item) for item in dynamodb.read(query)]
+
+
 def commit(entry: Entry, player: Player, known: Player, *, floor: int, now: int) -> None:
     """Write a ledger entry and the player after it in one transaction.
 
@@ -136,6 +158,16 @@ def ended_bans(now: int, count: int) -> list[str]:
         item.user_id
         for item in dynamodb.read(lambda: UserScore.flagged.query(State.BANNED.value, until, limit=count))
     ]
+
+
+def flagged(state: State, after: str, count: int) -> list[tuple[str, str]]:
+    """(user id, place) of at most `count` players in this state, by when it ends, behind the place `after`.
+
+    From the index Flagged, eventually consistent. Raises Unavailable or Throttled.
+    """
+    place = UserScore.flag_until > after if after else None
+    query = functools.partial(UserScore.flagged.query, state.value, place, limit=count)
+    return [(item.user_id, str(item.flag_until)) for item in dynamodb.read(query)]
 
 
 def scan_players() -> Iterator[tuple[Player, bool]]:

@@ -102,8 +102,9 @@ class Player:
 class Entry:
     """One line of the ledger: an accepted update or a moderation.
 
-    `new_score` and `version` are the player's after it, `previous_at` is the `reached_at` before it
-    (0: none), `at` the time of the entry (ms), `expires_at` when it may be forgotten (s; None: never).
+    `kind` is `update`, `ticket` (an update with a ticket) or a moderation's action. `new_score` and
+    `version` are the player's after it, `previous_at` is the `reached_at` before it (0: none), `at` the
+    time of the entry (ms), `expires_at` when it may be forgotten (s; None: never).
     """
 
     user_id: str
@@ -229,6 +230,11 @@ _FROM = {
     Action.RENAME: set(State) - {State.ERASED},
     Action.ERASE: set(State) - {State.ERASED},
 }
+
+
+def possible_actions(state: State) -> list[Action]:
+    """What a moderator can do about a player in this state."""
+    return [action for action in Action if state in _FROM[action]]
 
 
 def moderated(

@@ -105,7 +105,8 @@ def add_points(
         known, certain, floor = _guess(user_id, demand)
         if ticket is not None and ticket.expires_at + settings.SCOREBOARD_TICKET_LEEWAY_S < now_ms() / 1000:
             return _replay(user_id, increment, key, known)
-        return _add_points(user_id, increment, key, known, certain, floor, deadline)
+        kind = "update" if ticket is None else "ticket"
+        return _add_points(user_id, increment, key, kind, known, certain, floor, deadline)
 
 
 @contextmanager
@@ -139,7 +140,14 @@ def _replay(user_id: str, increment: int, key: str, known: Player) -> Accepted:
 
 
 def _add_points(
-    user_id: str, increment: int, key: str, known: Player, certain: bool, floor: int, deadline: float
+    user_id: str,
+    increment: int,
+    key: str,
+    kind: str,
+    known: Player,
+    certain: bool,
+    floor: int,
+    deadline: float,
 ) -> Accepted:
     digest = scoring.request_hash(user_id, increment)
     undecided = False
@@ -159,7 +167,7 @@ def _add_points(
         entry = Entry(
             user_id=user_id,
             entry_id=key,
-            kind="update",
+            kind=kind,
             increment=increment,
             new_score=player.score,
             version=player.version,

@@ -158,7 +158,7 @@ def _count(request: Request, response: Any) -> None:
 
 def _measure_body(request: HttpRequest) -> None:
     # DRF takes a body without a Content-Length (chunked) for an empty one.
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    limit = settings.SCOREBOARD_MAX_BODY
     body = request.read(limit + 1)
     request._body = body
     request.META["CONTENT_LENGTH"] = str(len(body))
