@@ -50,7 +50,7 @@ def main() -> int:
             finding, well = f"{type(error).__name__}: {error}", False
         failures += not well
         took = (time.monotonic() - began) * 1000
-        print(f"{'ok  ' if well else 'FAIL'}  {name:<22} {finding} ({took:.0f} ms)", flush=True)
+        print(f"{'ok  ' if well else 'FAIL'}  {name:<24} {finding} ({took:.0f} ms)", flush=True)
     site.close()
     checks = len(smoke_checks.IN_ORDER)
     print(
