@@ -7,7 +7,7 @@ export PORT DATA_DIR URL
 STACK = exec $(PYTHON) -m devstack
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint token verify bench-path bench-fanout bench-frames bench-ranks smoke costs screenshots audit lock clean
+.PHONY: help run test lint token verify bench-path bench-fanout bench-frames bench-ranks smoke costs screenshots synth deploy diff audit lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +51,19 @@ costs: ## compute what it costs on AWS, from list prices, and write docs/costs.m
 
 screenshots: ## take the README's pictures from a running demo (PORT=)
 	@$(STACK) screenshots
+
+# What deploy/settings.py reads, as far as it is given.
+GIVEN = $(foreach name,ENVIRONMENT DOMAIN ZONE_ID ZONE_NAME REGION ALARM_EMAIL PUBLIC ADMIN_CIDRS SERVER_CIDRS \
+  OIDC_ISSUER OIDC_CLIENT_ID SENTRY_SECRET BEANSTALK_PLATFORM,$(if $($(name)),--set '$(name)=$($(name))'))
+
+synth: ## make and check the CloudFormation templates: no account, no network
+	@$(STACK) synth $(GIVEN)
+
+deploy: ## put everything on AWS: ENVIRONMENT= DOMAIN= ZONE_ID= ZONE_NAME= REGION= ALARM_EMAIL= (docs/deploy.md)
+	@$(STACK) deploy $(GIVEN) $(if $(YES),--yes)
+
+diff: ## what `make deploy` would change, with the same variables
+	@$(STACK) diff $(GIVEN)
 
 audit: ## look for known vulnerabilities of what is locked
 	@$(STACK) audit

@@ -28,6 +28,11 @@ MODULES = {
     "audit": ("devstack.audit", "look for known vulnerabilities of what is locked"),
     "lock": ("devstack.lock", "pin every package with its hashes, after a change of requirements*.txt"),
 }
+AWS_VERBS = {
+    "synth": "make and check the CloudFormation templates; needs neither an account nor a network",
+    "deploy": "put everything on AWS, or bring it up to date",
+    "diff": "what a deployment would change",
+}
 DEV_VERBS = {"test", "lint", *MODULES}
 
 
@@ -94,8 +99,22 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("verify", help="check every ledger against its player")
     for name, (_, text) in MODULES.items():
         verbs.add_parser(name, help=text)
+    for name, text in AWS_VERBS.items():
+        aws = verbs.add_parser(name, help=text)
+        aws.add_argument(
+            "--set", action="append", default=[], type=setting, metavar="NAME=VALUE", dest="given"
+        )
+        aws.add_argument("--yes", action="store_true", help="do not ask before rights are changed")
     verbs.add_parser("clean", help="remove what was made; asks before data")
     return parser
+
+
+def setting(text: str) -> tuple[str, str]:
+    """`NAME=value` as a setting of the deployment (deploy/settings.py)."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=value")
+    return name.lower(), value
 
 
 def port_number(text: str) -> int:
@@ -149,6 +168,16 @@ def module(options: argparse.Namespace) -> int:
     return _call("-m", MODULES[options.verb][0])
 
 
+def aws(options: argparse.Namespace) -> int:
+    from devstack import deploying
+
+    context: dict[str, str] = dict(options.given)
+    if options.verb == "synth":
+        return deploying.synth(context, data_folder(options.data_dir))
+    extra = ["--require-approval", "never"] if options.yes and options.verb == "deploy" else []
+    return deploying.cdk(options.verb, context, extra)
+
+
 def _manage(*arguments: str) -> int:
     return _call("manage.py", *arguments)
 
@@ -164,4 +193,5 @@ VERBS = {
     "token": token,
     "verify": verify,
     **dict.fromkeys(MODULES, module),
+    **dict.fromkeys(AWS_VERBS, aws),
 }

@@ -53,14 +53,14 @@ def find_nginx() -> str:
 
 def find_newman() -> list[str]:
     """The `newman` command, which runs Postman collections."""
-    folder = _cached(f"newman-{NEWMAN}", 150, _fetch_newman)
+    folder = cached(f"newman-{NEWMAN}", 150, _fetch_newman)
     return [*find_node(), str(folder / "node_modules" / "newman" / "bin" / "newman.js")]
 
 
 def start_cognito(port: int | None = None) -> Part:
     """A Cognito emulator, answering, with nothing in it and new keys."""
     made_of = f"{sys.version}{MINISTACK_PINS.read_text()}".encode()
-    folder = _cached(f"ministack-{hashlib.sha256(made_of).hexdigest()[:8]}", 200, _fetch_ministack)
+    folder = cached(f"ministack-{hashlib.sha256(made_of).hexdigest()[:8]}", 200, _fetch_ministack)
     port = port or free_port()
     part = Part(
         "cognito",
@@ -95,7 +95,8 @@ def _fetch_ministack(folder: Path) -> None:
     install(pins, python=str(folder / "bin" / "python"))
 
 
-def _cached(name: str, megabytes: int, fetch: Callable[[Path], None]) -> Path:
+def cached(name: str, megabytes: int, fetch: Callable[[Path], None]) -> Path:
+    """A folder of the cache that `fetch` has filled completely, now or once before."""
     cache = cache_folder()
     folder, done = cache / name, cache / name / ".complete"
     if done.exists():

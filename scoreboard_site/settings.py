@@ -71,6 +71,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 4096
 STATIC_URL: str = env.str("STATIC_URL", "/static/")
 #: Where `collectstatic` puts the files that a CDN or nginx serves.
 STATIC_ROOT = Path(env.str("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
+#: S3 bucket to which `manage.py publish_static` copies the collected files.
+SCOREBOARD_STATIC_BUCKET: str = env.str("SCOREBOARD_STATIC_BUCKET", "")
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "staticfiles": {
@@ -117,6 +119,9 @@ DYNAMODB_ACCESS_KEY_ID: str | None = "local" if _emulated else None
 DYNAMODB_SECRET_ACCESS_KEY: str | None = "local" if _emulated else None
 #: Prefix of the table names `UserScores` and `ScoreLedger`, for several boards in one account.
 SCOREBOARD_TABLE_PREFIX: str = env.str("SCOREBOARD_TABLE_PREFIX", "")
+#: Whether this process may read the whole table when the ranking has to be filled from it. Off where only a
+#: `manage.py rebuild_ranking --full --watch` beside the web processes has the right to.
+SCOREBOARD_MAY_SCAN: bool = env.bool("SCOREBOARD_MAY_SCAN", True)
 #: HTTP connections a process keeps to DynamoDB, for each table; the ceiling of useful concurrency.
 SCOREBOARD_MAX_CONNECTIONS: int = env.int("SCOREBOARD_MAX_CONNECTIONS", 32)
 

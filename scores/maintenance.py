@@ -166,17 +166,21 @@ def rebuild_ranking(
     the recorded floor. `pace` is the most players to read per second, `progress` is told how many have
     been merged. Runs together with live traffic: merging is commutative.
 
-    Returns False when another process is at it, or when the ranking was flushed meanwhile.
+    Returns False when another process is at it, when the ranking was flushed meanwhile, or when a scan is
+    needed and left to another process (settings.SCOREBOARD_MAY_SCAN).
     Raises RankingUnavailable, Unavailable or Throttled.
     """
     state = repository.read_state()
     ranking = merging.use_generation(state.generation)
+    nominated = repository.nominees(FLOOR_RANK)
+    scan = full or sum(score >= state.floor for _, score in nominated) < MIN_CONTENDERS
+    if scan and not settings.SCOREBOARD_MAY_SCAN:
+        logger.info("the ranking waits for the process that may scan the table")
+        return False
     name = "fill" if full else "rebuild"
     token = ranking.lock(name, REBUILD_LOCK_MS)
     if token is None:
         return False
-    nominated = repository.nominees(FLOOR_RANK)
-    scan = full or sum(score >= state.floor for _, score in nominated) < MIN_CONTENDERS
     if scan:
         _merge_all(ranking, name, state, pace, progress)
     else:
