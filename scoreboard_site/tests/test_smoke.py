@@ -46,15 +46,10 @@ class Deployment:
         subprocess.run(command, cwd=ROOT, env=os.environ | self.settings, check=True, timeout=60)
 
     @contextmanager
-    def behind_nginx(self, application_port, **configuration):
-        values = {
-            "application": application_port,
-            "certificate": self.certificate,
-            "key": self.key,
-            "static": self.folder / "static",
-            "keys": local_issuer.ensure_key() / "jwks.json",
-        }
-        with nginx(self.folder, self.port, **values, **configuration) as part:
+    def behind_nginx(self, application, changes=None):
+        files = {"certificate": self.certificate, "key": self.key}
+        keys, static = local_issuer.ensure_key() / "jwks.json", self.folder / "static"
+        with nginx(self.folder, self.port, application, static, changes or {}, keys=keys, **files) as part:
             yield part
 
     def smoke(self):
@@ -82,8 +77,9 @@ def test_a_whole_deployment_is_well_and_its_faults_are_named(deployment):
             assert all(found.values())
             assert repository.read_player("smoke-test").score == 1
         # A proxy that speaks no WebSocket and lets everything be cached.
-        caching = '\n      proxy_hide_header Cache-Control; add_header Cache-Control "max-age=600";'
-        with deployment.behind_nginx(part.port, upgrade="", extra=caching):
+        upgrade = "proxy_set_header Upgrade $http_upgrade;"
+        caching = 'proxy_hide_header Cache-Control; add_header Cache-Control "max-age=600";'
+        with deployment.behind_nginx(part.port, {upgrade: caching}):
             status, found, output = deployment.smoke()
     assert status == 1
     assert {name for name, well in found.items() if not well} == {
