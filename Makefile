@@ -7,10 +7,10 @@ export PORT DATA_DIR URL
 STACK = exec $(PYTHON) -m devstack
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint token verify bench-path bench-fanout bench-frames bench-ranks smoke costs screenshots synth deploy diff audit lock clean
+.PHONY: help run test lint token verify bench-path bench-fanout bench-frames bench-ranks smoke costs screenshots synth deploy diff audit bench-neighbours lock clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: ## start everything: http://127.0.0.1:8000 (PORT=, DATA_DIR=, DEMO=1 for simulated players)
 	@$(STACK) run --stop-with-parent $(if $(filter-out 0 no false,$(DEMO)),--demo)
@@ -36,6 +36,9 @@ bench-path: ## measure the way of an update from the POST to 100 open pages
 
 bench-fanout: ## measure boards to thousands of sockets, next to other servers
 	@$(STACK) bench-fanout
+
+bench-neighbours: ## measure what viewers do to each other and to HTTP
+	@$(STACK) bench-neighbours
 
 bench-frames: ## measure how smoothly the page's rows move
 	@$(STACK) bench-frames

@@ -20,6 +20,7 @@ STORE_VARIABLES = {"PORT", "DATA_DIR", "DYNAMODB_ENDPOINT_URL", "REDIS_URL"}
 MODULES = {
     "bench-path": ("benchmarks.path", "measure the way of an update to the pages"),
     "bench-fanout": ("benchmarks.fanout", "measure boards to many sockets, next to other servers"),
+    "bench-neighbours": ("benchmarks.neighbours", "measure what viewers do to each other and to HTTP"),
     "bench-frames": ("benchmarks.frames", "measure how smoothly the page moves"),
     "bench-ranks": ("benchmarks.ranks", "measure ranks among a million players"),
     "screenshots": ("devstack.screenshots", "take the README's pictures from a running demo"),
