@@ -60,6 +60,7 @@ class Deployment:
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=100)
         lines = [line for line in done.stdout.splitlines() if line.startswith(("ok ", "FAIL"))]
         assert token not in done.stdout + done.stderr
+        assert not done.stderr, done.stderr
         return done.returncode, {line[6:30].strip(): line.startswith("ok") for line in lines}, done.stdout
 
 
