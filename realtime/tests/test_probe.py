@@ -59,7 +59,7 @@ def test_it_says_when_there_is_nothing_to_see(stores):
 
 def test_it_goes_on_looking_at_a_private_board_through_a_restart(stores):
     answer = json.dumps({"access_token": local_issuer.mint("probe")}).encode()
-    lines: list[str] = []
+    lines = []
 
     def wait_for(condition):
         deadline = time.monotonic() + 40
