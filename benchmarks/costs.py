@@ -5,7 +5,7 @@ Computed from benchmarks/prices.py and from what was measured here; writes docs/
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from benchmarks.prices import PRICES
 from devstack.files import ROOT
@@ -187,7 +187,7 @@ def document() -> str:
         ],
     )
     head = ["boards a second, on average", *(f"{rate:g}" for rate in RATES)]
-    ways = {
+    ways: dict[str, Callable[[float], Costs]] = {
         "this": viewers,
         "API Gateway WebSocket + Lambda": viewers_api_gateway,
         "AppSync Events": lambda rate: viewers_appsync(rate, "AppSync events"),

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import httpx
+from websockets.exceptions import WebSocketException
 
 from devstack import smoke_checks
 from devstack.console import say
@@ -46,11 +47,11 @@ def main() -> int:
             finding, well = check(site), True
         except Failed as failed:
             finding, well = str(failed), False
-        except (httpx.HTTPError, OSError, ValueError, KeyError) as error:
+        except (httpx.HTTPError, WebSocketException, OSError, ValueError, KeyError) as error:
             finding, well = f"{type(error).__name__}: {error}", False
         failures += not well
         took = (time.monotonic() - began) * 1000
-        print(f"{'ok  ' if well else 'FAIL'}  {name:<22} {finding} ({took:.0f} ms)", flush=True)
+        print(f"{'ok  ' if well else 'FAIL'}  {name:<24} {finding} ({took:.0f} ms)", flush=True)
     site.close()
     checks = len(smoke_checks.IN_ORDER)
     print(

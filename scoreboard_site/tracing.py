@@ -48,7 +48,7 @@ def start() -> None:
     propagate.set_global_textmap(AwsXRayPropagator())
     # Behind the guard, which refuses hosts that are not ours: the instrumentation fails on them.
     DjangoInstrumentor().instrument(middleware_position=1, request_hook=_describe)
-    BotocoreInstrumentor().instrument()
+    BotocoreInstrumentor().instrument()  # type: ignore[no-untyped-call]
     RedisInstrumentor().instrument()
     logs.trace_id = current_trace_id
 

@@ -1,4 +1,4 @@
-"""A real nginx with TLS in front of a server process, like a load balancer or Elastic Beanstalk's own."""
+"""A real nginx with TLS in front of a server process, with the files that Elastic Beanstalk's nginx gets."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from devstack.files import ROOT
 from devstack.part import Part
 from devstack.testtools import find_nginx
 
-UPGRADE = """
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection $connection_upgrade;"""
-CONFIGURATION = """
+PLATFORM = ROOT / "deploy" / "beanstalk" / ".platform" / "nginx" / "conf.d"
+#: What the platform has around them.
+AROUND = """
 user {user};
 daemon off;
 worker_processes 1;
@@ -29,25 +29,13 @@ http {{
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
   types {{ text/css css; text/javascript js; image/svg+xml svg; application/json json; }}
-  map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
-  upstream application {{ server 127.0.0.1:{application}; keepalive 16; }}
+  {connection}
   server {{
     listen 127.0.0.1:{port} ssl;
     ssl_certificate {certificate};
     ssl_certificate_key {key};
-    location /static/ {{
-      alias {static}/;
-      add_header Cache-Control "public, max-age=31536000, immutable";
-    }}
     location = /keys.json {{ alias {keys}; }}
-    location / {{
-      proxy_pass http://application;
-      proxy_http_version 1.1;
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Proto $scheme;{upgrade}
-      proxy_read_timeout 120s;{extra}
-    }}
+    {server}
   }}
 }}
 """
@@ -55,12 +43,24 @@ http {{
 
 @contextmanager
 def nginx(
-    folder: Path, port: int, *, upgrade: str = UPGRADE, extra: str = "", **values: object
+    folder: Path, port: int, application: int, static: Path, changes: dict[str, str], **values: object
 ) -> Iterator[Part]:
-    """nginx on `port`, listening; `values` are the other names in CONFIGURATION."""
+    """nginx on `port`, listening, before a process on the port `application`.
+
+    `changes` are made to the text of the server's part; `values` are the other names in AROUND.
+    """
+    server = (PLATFORM / "elasticbeanstalk" / "00_application.conf").read_text()
+    there = {
+        "http://127.0.0.1:8000": f"http://127.0.0.1:{application}",
+        "/var/app/current/staticfiles": str(static),
+    }
+    for old, new in {**there, **changes}.items():
+        assert old in server, old
+        server = server.replace(old, new)
+    connection = (PLATFORM / "connection.conf").read_text()
     # Its workers run as somebody else unless told, who cannot read a test's folder.
-    values |= {"user": getpass.getuser(), "folder": folder, "port": port, "upgrade": upgrade, "extra": extra}
-    text = CONFIGURATION.format(**values)
+    values |= {"user": getpass.getuser(), "folder": folder, "port": port}
+    text = AROUND.format(server=server, connection=connection, **values)
     (folder / "nginx.conf").write_text(text)
 
     def answers() -> bool:
