@@ -28,9 +28,12 @@ logger = logging.getLogger(__name__)
 MIN_INTERVAL_S = 0.05
 #: The board is read at least this often (s) while somebody is looking.
 POLL_S = 1.0
+#: The same while Redis is away: no poke can come, and a ban must be seen within a second.
+POLL_AWAY_S = 0.4
 ALIVE_S = 15.0
-#: A board read less than this long ago (s) is good enough for a new viewer.
-FRESH_S = 1.5
+#: A board read less than this long ago (s) is good enough for a new viewer; also when news of a ban got lost,
+#: a banned player is on no board that is sent a second later.
+FRESH_S = 0.9
 
 
 class Hub:
@@ -67,7 +70,7 @@ class Hub:
     def add(self, viewer: Viewer) -> None:
         """Subscribe a viewer and offer it the current board: at once, or when it has been read."""
         self._audience.add(viewer)
-        if self._frame is not None and asyncio.get_running_loop().time() - self._read_at <= FRESH_S:
+        if self._frame is not None and asyncio.get_running_loop().time() - self._read_at <= self._fresh_s():
             viewer.offer(self._frame)
         else:
             self._newcomers.add(viewer)
@@ -81,6 +84,12 @@ class Hub:
         self._audience.discard(viewer)
         self._newcomers.discard(viewer)
 
+    def _away(self) -> bool:
+        return self._board is not None and self._board.from_index
+
+    def _fresh_s(self) -> float:
+        return POLL_AWAY_S if self._away() else FRESH_S
+
     def wake(self) -> None:
         """Read the board now, or as soon as MIN_INTERVAL_S allows."""
         self._wake.set()
@@ -89,7 +98,7 @@ class Hub:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                async with asyncio.timeout(POLL_S):
+                async with asyncio.timeout(POLL_AWAY_S if self._away() else POLL_S):
                     await self._wake.wait()
             except TimeoutError:
                 pass

@@ -175,7 +175,7 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                     messages.success(request, done(asked, page.player))
                     return redirect("admin:scores_player_change", user_id=user_id)
         player = page.player
-        context = {
+        context: dict[str, Any] = {
             "title": f"{asked.value.title()}: {name_of(player)}",
             "action": asked.value,
             "player": player,

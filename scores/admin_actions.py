@@ -121,7 +121,7 @@ def preview(players: list[Player], action: Action, form: ActionForm) -> dict[str
             forbidden = sentence(error)
     if not changed:
         return {"preview": None, "forbidden": forbidden}
-    board, after = review.boards(changed=changed)
+    board, after = moderation.boards(changed=changed)
     lines, lines_after = board_lines(board, after)
     return {"board": lines, "preview": lines_after, "same": board == after}
 

@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
-from scores import review
+from scores import moderation, review
 from scores.errors import ScoreboardError
 from scores.permissions import VIEW
 from scores.presentation import label
@@ -29,7 +29,7 @@ class ModerationSite(admin.AdminSite):
         if context["may_view"]:
             try:
                 sizes = review.queue_sizes()
-                rows, _ = review.boards(changed=[])
+                rows, _ = moderation.boards(changed=[])
                 context["queues"] = [
                     {"state": state.value, "size": size, "more": size == review.MOST_COUNTED}
                     for state, size in sizes.items()

@@ -18,8 +18,8 @@ from pynamodb.transactions import TransactWrite
 
 from scores import dynamodb, models
 from scores.errors import Throttled, Unavailable
-from scores.models import LedgerEntry, TableState, UserScore
-from scores.scoring import BOARD_ID, MAX_MS, Entry, Player, State
+from scores.models import Erasure, LedgerEntry, TableState, UserScore
+from scores.scoring import BOARD_ID, MAX_MS, Action, Entry, Player, State
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -103,7 +103,8 @@ def commit(entry: Entry, player: Player, known: Player, *, floor: int, now: int)
     """Write a ledger entry and the player after it in one transaction.
 
     The write happens only if the entry is new, the player is still at `known.version` and, for an
-    update, is not banned at `now` (ms). `contender` is set if the player contends at `floor`.
+    update, is not banned at `now` (ms). `contender` is set if the player contends at `floor`. An erasure is
+    marked for the sweep (scores.ledger) in the same transaction.
 
     Raises EntryExists, PlayerMoved, Contended, Throttled or Unavailable (nothing was written), or
     Undecided.
@@ -120,6 +121,8 @@ def commit(entry: Entry, player: Player, known: Player, *, floor: int, now: int)
             transaction.update(
                 UserScore(player.user_id, BOARD_ID), _actions(player, floor), condition, "ALL_OLD"
             )
+            if entry.kind == Action.ERASE.value:
+                transaction.save(Erasure(user_id=player.user_id, up_to=player.version))
     except TransactWriteError as error:
         raise _write_failure(error, known) from error
 
@@ -128,7 +131,7 @@ def _write_failure(error: TransactWriteError, known: Player) -> Exception:
     reasons = error.cancellation_reasons
     codes = {reason.code for reason in reasons if reason}
     if reasons and reasons[0] and reasons[0].code == "ConditionalCheckFailed":
-        return EntryExists(_entry(LedgerEntry.from_raw_data(reasons[0].raw_item or {})))
+        return EntryExists(entry_of(reasons[0].raw_item or {}))
     if len(reasons) > 1 and reasons[1] and reasons[1].code == "ConditionalCheckFailed":
         item = reasons[1].raw_item
         return PlayerMoved(_player(UserScore.from_raw_data(item)) if item else Player(known.user_id))
@@ -298,6 +301,11 @@ _ENTRY_NUMBERS = {"increment", "new_score", "version", "at", "previous_at", "exp
 
 def _ledger_item(entry: Entry) -> LedgerEntry:
     return LedgerEntry(**{field: getattr(entry, field) for field in _ENTRY_FIELDS})
+
+
+def entry_of(raw: dict[str, Any]) -> Entry:
+    """An entry from an item of the ledger as DynamoDB returns it."""
+    return _entry(LedgerEntry.from_raw_data(raw))
 
 
 def _entry(item: LedgerEntry) -> Entry:

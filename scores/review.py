@@ -1,4 +1,4 @@
-"""What moderators read before they act: the ranking page by page, queues, a player's case, the board after.
+"""What moderators read before they act: the ranking page by page, queues, a player's case.
 
 Plain keyword-only functions over the stores, without a framework. Nothing in here writes.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from scores import repository, scoring, signals
 from scores.merging import current_ranking
 from scores.ranking import RankingUnavailable
-from scores.scoring import BOARD_SIZE, ID_PATTERN, Entry, Player, Row, State
+from scores.scoring import ID_PATTERN, Entry, Player, State
 
 #: Players on one page of a list.
 PAGE = 50
@@ -139,18 +139,6 @@ def version_after_updates(*, user_id: str, version: int) -> int:
     player = repository.read_player(user_id)
     moderated = any(entry.version > version for entry in repository.read_moderations(user_id))
     return version if moderated or player is None else player.version
-
-
-def boards(*, changed: Iterable[Player]) -> tuple[Sequence[Row], Sequence[Row]]:
-    """(the board now, the board when these players are as given). Raises Unavailable."""
-    after = {player.user_id: player for player in changed}
-    depth = BOARD_SIZE + len(after)  # as many as may leave, others move up
-    try:
-        best = current_ranking().top(depth)
-    except RankingUnavailable:
-        best = [user_id for user_id, _ in repository.nominees(depth + BOARD_SIZE)]
-    now = repository.read_players(dict.fromkeys([*best, *after]))
-    return scoring.rows_of(now.values()), scoring.rows_of((now | after).values())
 
 
 def players(user_ids: Iterable[str]) -> list[Player]:

@@ -11,6 +11,8 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
 
@@ -42,8 +44,9 @@ logger = logging.getLogger(__name__)
 
 #: All tries of one update end within this time (s).
 DEADLINE_S = 2.0
-#: How long (s) a board read from the index is good for, while the ranking is not.
-INDEX_BOARD_S = 1.0
+#: How long (s) a board read from the index is good for, while the ranking is not. With the hub's poll
+#: (realtime.hub.POLL_AWAY_S) a ban is on no board that is sent a second later.
+INDEX_BOARD_S = 0.3
 #: Nominees that a board read from the index is made of: room for those the table will not confirm.
 INDEX_NOMINEES = 30
 
@@ -97,15 +100,22 @@ def add_points(
         raise TicketRequired
     known_refusals.check(demand)
     deadline = time.monotonic() + DEADLINE_S
-    lock = _player_locks[hash(user_id) % len(_player_locks)]
-    if not lock.acquire(timeout=DEADLINE_S / 2):
-        raise Conflict
-    try:
+    with one_at_a_time(user_id):
         known, certain, floor = _guess(user_id, demand)
         if ticket is not None and ticket.expires_at + settings.SCOREBOARD_TICKET_LEEWAY_S < now_ms() / 1000:
             return _replay(user_id, increment, key, known)
         kind = "update" if ticket is None else "ticket"
         return _add_points(user_id, increment, key, kind, known, certain, floor, deadline)
+
+
+@contextmanager
+def one_at_a_time(user_id: str) -> Iterator[None]:
+    """The turn of one writer of this process at this player. Raises Conflict after half a DEADLINE_S."""
+    lock = _player_locks[hash(user_id) % len(_player_locks)]
+    if not lock.acquire(timeout=DEADLINE_S / 2):
+        raise Conflict
+    try:
+        yield
     finally:
         lock.release()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -79,6 +80,14 @@ def post_until_settled(part: Part, token: str, user_id: str, increment: int, key
             pass
         time.sleep(0.1)
     raise AssertionError("no answer in time")
+
+
+def run_moderate(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`manage.py moderate` in a process of its own."""
+    command = [sys.executable, "manage.py", "moderate", *arguments, "--reason=test"]
+    return subprocess.run(
+        command, env=os.environ | environment, cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
 
 
 class CuttingProxy:

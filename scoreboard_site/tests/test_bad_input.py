@@ -1,4 +1,4 @@
-"""Bad input on a real server: refused fast, on a connection that goes on, and without a trace in the table."""
+"""Bad input on a real server: refused fast, and without a trace in the table."""
 
 from __future__ import annotations
 

@@ -20,11 +20,11 @@ def reconcile():
     return maintenance.reconcile_ranking()
 
 
-def store(count, first=0):
+def store(count, prefix="p", best=10_000):
     """`count` players straight into the table, the first with the highest score."""
     with models.UserScore.batch_write() as batch:
-        for number in range(first, first + count):
-            player = Player(f"p{number:04}", 10_000 - number, 1, 1)
+        for number in range(count):
+            player = Player(f"{prefix}{number:04}", best - number, 1, 1)
             item = models.UserScore(player.user_id, BOARD_ID, contender=BOARD_ID)
             for field in ("score", "version", "reached_at", "rank_key"):
                 setattr(item, field, getattr(player, field))
@@ -47,7 +47,7 @@ def test_a_lost_merge_of_a_moderation_is_repaired_in_one_round(action, monkeypat
         add(f"u{number:02}", 10 + number, "k")
     with monkeypatch.context() as lost:
         lost.setattr(moderation, "merge", lambda players: None)
-        moderate("u11", action, amount=-20)
+        moderate("u11", action, **({"amount": -20} if action is Action.ADJUST else {}))
     assert stage.board().rows[0].user_id == "u11"
     assert reconcile() == 1
     assert stage.board().rows == stage.true_rows()

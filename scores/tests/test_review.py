@@ -53,7 +53,7 @@ def test_without_the_ranking_the_best_of_the_table_are_shown_and_it_says_so(twel
     listed = review.ranked(page=1)
     assert ids(listed)[:2] == ["USER-1", "USER-2"] and "The ranking is away" in str(listed.notice)
     assert "only the user id" in str(review.find(text="USER-3").notice)
-    now, after = review.boards(changed=[])
+    now, after = moderation.boards(changed=[])
     assert now == after and len(now) == 10
 
 
@@ -117,7 +117,7 @@ def test_the_board_after_lets_the_next_ones_move_up(twelve):
         scoring.moderated(player, Action.BAN, 1)
         for player in review.players([f"USER-{n}" for n in (1, 2, 3)])
     ]
-    now, after = review.boards(changed=banned)
+    now, after = moderation.boards(changed=banned)
     assert [row.user_id for row in now] == [f"USER-{n}" for n in range(1, 11)]
     assert [row.user_id for row in after] == [f"USER-{n}" for n in range(4, 13)]
     assert [row.rank for row in after] == list(range(1, 10))
