@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scores import maintenance, moderation, ranking, repository, review, scoring, services, signals
+from scores import maintenance, moderation, ranking, records, repository, review, scoring, services, signals
 from scores.ranking import RankingUnavailable
 from scores.scoring import Action, Player, State
 from scores.tests import stage
@@ -59,7 +59,7 @@ def test_without_the_ranking_the_best_of_the_table_are_shown_and_it_says_so(twel
 
 def test_queues_are_paged_by_when_they_end(twelve, monkeypatch):
     monkeypatch.setattr(review, "PAGE", 2)
-    future = scoring.MAX_MS // 2
+    future = records.MAX_UNTIL - 10
     for number, until in ((1, future + 3), (2, future + 1), (3, None), (4, future + 2)):
         moderate(f"USER-{number}", Action.BAN, until=until)
     first = review.queue(state=State.BANNED)
