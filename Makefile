@@ -2,12 +2,12 @@
 PYTHON ?= python3
 PORT ?= 8000
 DATA_DIR ?= .local
-export PORT DATA_DIR
+export PORT DATA_DIR URL
 
 STACK = exec $(PYTHON) -m devstack
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint token verify bench-path bench-fanout bench-neighbours bench-frames bench-ranks screenshots audit lock clean
+.PHONY: help run test lint token verify bench-path bench-fanout bench-neighbours bench-frames bench-ranks smoke costs screenshots synth deploy diff audit lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,8 +46,27 @@ bench-frames: ## measure how smoothly the page's rows move
 bench-ranks: ## measure ranks among a million players
 	@$(STACK) bench-ranks
 
+smoke: ## check a deployed scoreboard from the outside: make smoke URL=https://board.example.com
+	@$(STACK) smoke
+
+costs: ## compute what it costs on AWS, from list prices, and write docs/costs.md
+	@$(STACK) costs
+
 screenshots: ## take the README's pictures from a running demo (PORT=)
 	@$(STACK) screenshots
+
+# What deploy/settings.py reads, as far as it is given.
+GIVEN = $(foreach name,ENVIRONMENT DOMAIN ZONE_ID ZONE_NAME REGION ALARM_EMAIL PUBLIC ADMIN_CIDRS SERVER_CIDRS \
+  OIDC_ISSUER OIDC_CLIENT_ID SENTRY_SECRET BEANSTALK_PLATFORM,$(if $($(name)),--set '$(name)=$($(name))'))
+
+synth: ## make and check the CloudFormation templates: no account, no network
+	@$(STACK) synth $(GIVEN)
+
+deploy: ## put everything on AWS: ENVIRONMENT= DOMAIN= ZONE_ID= ZONE_NAME= REGION= ALARM_EMAIL= (docs/deploy.md)
+	@$(STACK) deploy $(GIVEN) $(if $(YES),--yes)
+
+diff: ## what `make deploy` would change, with the same variables
+	@$(STACK) diff $(GIVEN)
 
 audit: ## look for known vulnerabilities of what is locked
 	@$(STACK) audit

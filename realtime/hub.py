@@ -18,6 +18,7 @@ from channels.layers import get_channel_layer
 
 from realtime.audience import Audience, DirectViewer, Frame, Viewer
 from realtime.events import GROUP
+from scoreboard_site import metrics
 from scores import merging, services
 from scores.errors import ScoreboardError
 from scores.scoring import Board
@@ -67,6 +68,10 @@ class Hub:
         self._tasks.clear()
         self._pool.shutdown(wait=False)
 
+    @property
+    def viewers(self) -> int:
+        return len(self._audience)
+
     def add(self, viewer: Viewer) -> None:
         """Subscribe a viewer and offer it the current board: at once, or when it has been read."""
         self._audience.add(viewer)
@@ -106,8 +111,8 @@ class Hub:
             if self._audience:
                 began = loop.time()
                 board = await self._read()
-                if board is not None:
-                    await self.show(board)
+                if board is not None and await self.show(board):
+                    metrics.record(metrics.FAN_OUT_TIME, (loop.time() - began) * 1000)
                 await asyncio.sleep(began + MIN_INTERVAL_S - loop.time())
 
     async def _read(self) -> Board | None:
@@ -124,8 +129,8 @@ class Hub:
         self._read_at = loop.time()
         return board
 
-    async def show(self, board: Board) -> None:
-        """Make this the current board; offer it to all viewers if it is new, else to newcomers."""
+    async def show(self, board: Board) -> bool:
+        """Make this the current board; offer it to all viewers if it is new (True), else to newcomers."""
         previous = self._board
         changed = previous is None or board.rows != previous.rows or board.revision > previous.revision
         if previous is not None:
@@ -139,6 +144,7 @@ class Hub:
         else:
             for viewer in newcomers:
                 viewer.offer(frame)
+        return changed
 
     async def _show_life(self) -> None:
         while True:

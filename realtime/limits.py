@@ -8,6 +8,7 @@ starts: a slow or endless one holds no thread either.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from django.conf import settings
@@ -44,6 +45,7 @@ class WithLimits:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             body = await _read_body(scope, receive)
+            scope["received_at"] = time.monotonic()  # what the time of an update is counted from
             if scope["method"] in _READS:
                 async with self._reading:
                     await self._application(scope, _Replay(body), send)

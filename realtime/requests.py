@@ -93,6 +93,8 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
         self.requestHeaders.removeHeader(b"expect")
         self.channel.body_refused = True
         self.channel.setTimeout(LINGER_S)
+        # Else a proxy keeps the connection for somebody's next request, which would be dropped.
+        self.setHeader(b"connection", b"close")
         answer = refusals.of_error(TooLarge(self._limit), self._header("idempotency-key"))
         # The request stays unfinished: what is left of it is dropped until the connection closes.
         self._answer(answer, more_body=True)

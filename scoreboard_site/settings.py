@@ -75,7 +75,10 @@ SCOREBOARD_MAX_BODY = 4096
 SCOREBOARD_ADMIN_MAX_BODY = DATA_UPLOAD_MAX_MEMORY_SIZE = 65_536
 
 STATIC_URL: str = env.str("STATIC_URL", "/static/")
-STATIC_ROOT = BASE_DIR / "staticfiles"
+#: Where `collectstatic` puts the files that a CDN or nginx serves.
+STATIC_ROOT = Path(env.str("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
+#: S3 bucket to which `manage.py publish_static` copies the collected files.
+SCOREBOARD_STATIC_BUCKET: str = env.str("SCOREBOARD_STATIC_BUCKET", "")
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "staticfiles": {
@@ -122,6 +125,9 @@ DYNAMODB_ACCESS_KEY_ID: str | None = "local" if _emulated else None
 DYNAMODB_SECRET_ACCESS_KEY: str | None = "local" if _emulated else None
 #: Prefix of the table names `UserScores` and `ScoreLedger`, for several boards in one account.
 SCOREBOARD_TABLE_PREFIX: str = env.str("SCOREBOARD_TABLE_PREFIX", "")
+#: Whether this process may read the whole table when the ranking has to be filled from it. Off where only a
+#: `manage.py rebuild_ranking --full --watch` beside the web processes has the right to.
+SCOREBOARD_MAY_SCAN: bool = env.bool("SCOREBOARD_MAY_SCAN", True)
 #: HTTP connections a process keeps to DynamoDB, for each table; the ceiling of useful concurrency.
 SCOREBOARD_MAX_CONNECTIONS: int = env.int("SCOREBOARD_MAX_CONNECTIONS", 32)
 
@@ -296,6 +302,23 @@ SILENCED_SYSTEM_CHECKS = [
     "axes.W002",
 ]
 
+# --- Metrics, traces, errors: what leaves the process for those who look after it -------------------------
+
+#: Metrics are written to standard output this often (s), as CloudWatch's embedded metric format; 0: never.
+SCOREBOARD_METRICS_EVERY_S: int = env.int("SCOREBOARD_METRICS_EVERY_S", 0 if DEBUG else 30)
+#: Their CloudWatch namespace; one for each environment.
+SCOREBOARD_METRICS_NAMESPACE: str = env.str("SCOREBOARD_METRICS_NAMESPACE", "Scoreboard")
+#: Where traces go: an OTLP collector over HTTP, such as http://127.0.0.1:4318; empty: no tracing at all.
+OTEL_EXPORTER_OTLP_ENDPOINT: str = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+#: Share of requests that are traced (0 … 1), and the name they are traced under.
+OTEL_TRACES_SAMPLER_ARG: float = env.float("OTEL_TRACES_SAMPLER_ARG", 0.05)
+OTEL_SERVICE_NAME: str = env.str("OTEL_SERVICE_NAME", "scoreboard")
+#: Where unexpected errors are reported (Sentry); empty: only to the log.
+SENTRY_DSN: str = env.str("SENTRY_DSN", "")
+#: What they are reported as: `prod`, `dev`, a commit.
+SENTRY_ENVIRONMENT: str = env.str("SENTRY_ENVIRONMENT", "production")
+SENTRY_RELEASE: str = env.str("SENTRY_RELEASE", "")
+
 # --- Logs: to stderr, never with request bodies (botocore and pynamodb print those when asked to debug)
 
 LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO")
@@ -324,6 +347,7 @@ LOGGING = {
     "root": {"handlers": list(_handlers), "level": "WARNING"},
     "loggers": {
         "scores": {"level": LOG_LEVEL},
+        "scoreboard_site": {"level": LOG_LEVEL},
         "realtime": {"level": LOG_LEVEL},
         # Django's own loggers are configured before this with a handler of their own.
         "django": {"level": "WARNING", "handlers": [], "propagate": True},

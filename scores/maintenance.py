@@ -18,6 +18,7 @@ from itertools import islice
 
 from django.conf import settings
 
+from scoreboard_site import metrics
 from scores import merging, repository, scoring, services, upkeep
 from scores.errors import Unavailable
 from scores.models import TableState
@@ -100,6 +101,7 @@ def _repair(ranking: Ranking, nominated: list[str], stored: dict[str, Player]) -
     repaired = merging.merge(late).newer + merging.drop(gone).newer
     if repaired:
         ranking_repairs_total += repaired
+        metrics.record(metrics.RANKING_REPAIRS, repaired)
         logger.warning("repaired %d players in the ranking", repaired)
     return repaired
 
@@ -149,17 +151,21 @@ def rebuild_ranking(
     the recorded floor. `pace` is the most players to read per second, `progress` is told how many have
     been merged. Runs together with live traffic: merging is commutative.
 
-    Returns False when another process is at it, or when the ranking was flushed meanwhile.
+    Returns False when another process is at it, when the ranking was flushed meanwhile, or when a scan is
+    needed and left to another process (settings.SCOREBOARD_MAY_SCAN).
     Raises RankingUnavailable, Unavailable or Throttled.
     """
     state = repository.read_state()
     ranking = merging.use_generation(state.generation)
+    nominated = repository.nominees(FLOOR_RANK)
+    scan = full or sum(score >= state.floor for _, score in nominated) < MIN_CONTENDERS
+    if scan and not settings.SCOREBOARD_MAY_SCAN:
+        logger.info("the ranking waits for the process that may scan the table")
+        return False
     name = "fill" if full else "rebuild"
     token = ranking.lock(name, REBUILD_LOCK_MS)
     if token is None:
         return False
-    nominated = repository.nominees(FLOOR_RANK)
-    scan = full or sum(score >= state.floor for _, score in nominated) < MIN_CONTENDERS
     if scan:
         _merge_all(ranking, name, state, pace, progress)
     else:

@@ -22,6 +22,7 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from scoreboard_site import metrics
 from scores import scoring
 from scores.limits import NO_DEMAND, Demand, Left
 from scores.scoring import BOARD_ID, MAX_MS, Board, Player, Row
@@ -53,6 +54,10 @@ class Breaker:
         self._failures = 0
         self._retry_at = 0.0
 
+    @property
+    def is_open(self) -> bool:
+        return self._failures >= FAILURES_TO_OPEN
+
     def before(self) -> None:
         """Raises RankingUnavailable while calls are skipped."""
         with self._lock:
@@ -82,6 +87,7 @@ class Breaker:
 
 
 _breaker = Breaker()
+metrics.watch(metrics.CACHE_DOWN, lambda: _breaker.is_open)
 
 
 @functools.cache

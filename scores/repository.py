@@ -221,6 +221,20 @@ def create_tables() -> list[str]:
     return done
 
 
+def begin_generation(now: int) -> None:
+    """After a restore: no cache of the table as it was may outvote it; the floor is dropped at `now` (ms).
+
+    Raises Unavailable, also when there is no table.
+    """
+    read_state()
+    state = TableState(board=BOARD_ID)
+    dynamodb.update(
+        state,
+        [TableState.generation.set(secrets.token_hex(8)), TableState.floor_dropped_at.set(now)],
+        TableState.generation.exists(),
+    )
+
+
 def read_state() -> TableState:
     """Generation and floor. Raises Unavailable, also when the tables are not there yet."""
     item = dynamodb.get(TableState, "#table", BOARD_ID)

@@ -11,11 +11,12 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
 
+from scoreboard_site import metrics
 from scores import repository, scoring
 from scores.errors import (
     Banned,
@@ -37,7 +38,7 @@ from scores.limits import NO_DEMAND, Demand, known_refusals, local_limiter
 from scores.merging import current_ranking, merge
 from scores.models import READ_TIMEOUT_S
 from scores.ranking import RankingUnavailable
-from scores.scoring import Board, Entry, Player, Standing
+from scores.scoring import Board, Entry, Player, Row, Standing
 from scores.tickets import Ticket
 
 logger = logging.getLogger(__name__)
@@ -182,8 +183,10 @@ def _add_points(
             return _answered_before(exists.entry, digest, known, undecided)
         except repository.PlayerMoved as moved:
             known, certain, failure = moved.player, True, Conflict()
+            metrics.record(metrics.LEDGER_CONFLICTS)
         except repository.Contended:
             failure = Conflict()
+            metrics.record(metrics.LEDGER_CONFLICTS)
             pause(wait_s, deadline)
             known, certain = read_player(user_id), True
         except Throttled as throttled:
@@ -281,6 +284,16 @@ def get_board() -> Board:
     return _last_board
 
 
+def rows_in_table(also: Iterable[str] = ()) -> tuple[Row, ...]:
+    """The Top 10 as the table has it: nominated by the index, and by `also` (user ids), read consistently.
+
+    One query and one batch of at most INDEX_NOMINEES players and those of `also`. Raises Unavailable or
+    Throttled.
+    """
+    nominated = [user_id for user_id, _ in repository.nominees(INDEX_NOMINEES)]
+    return scoring.rows_of(repository.read_players(dict.fromkeys([*nominated, *also])).values())
+
+
 class _IndexBoard:
     """The board as the index nominates it and the table confirms it; read once a second at most."""
 
@@ -292,8 +305,7 @@ class _IndexBoard:
     def get(self) -> Board:
         with self._lock:
             if self._board is None or time.monotonic() - self._read_at > INDEX_BOARD_S:
-                nominated = [user_id for user_id, _ in repository.nominees(INDEX_NOMINEES)]
-                rows = scoring.rows_of(repository.read_players(nominated).values())
+                rows = rows_in_table()
                 now = now_ms()
                 self._board = Board(rows, now * 1000, now, from_index=True)
                 self._read_at = time.monotonic()

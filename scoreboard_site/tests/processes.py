@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -35,9 +35,15 @@ def answers(path: str, port: int) -> bool:
 
 @contextmanager
 def server(
-    command: tuple[str, ...] = ("manage.py", "serve", "--port"), probe: str = "/readyz", **environment: str
+    command: tuple[str, ...] = ("manage.py", "serve", "--port"),
+    probe: str = "/readyz",
+    sink: Callable[[str], None] | None = None,
+    **environment: str,
 ) -> Iterator[Part]:
-    """A server process that answers `probe`; `command` runs with Python and ends where the port belongs."""
+    """A server process that answers `probe`; `command` runs with Python and ends where the port belongs.
+
+    `sink` gets each line that it writes.
+    """
     port = free_port()
     part = Part(
         "web",
@@ -47,6 +53,7 @@ def server(
         probe=partial(answers, probe, port),
         env=dict(os.environ) | {"PORT": str(port)} | environment,
         cwd=ROOT,
+        sink=sink,
     )
     part.start()
     try:
