@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -298,4 +297,3 @@ def test_nothing_of_the_application_imports_the_deployment():
     folders = ("scoreboard_site", "scores", "realtime", "benchmarks")
     for path in (path for folder in folders for path in (Path(deploying.ROOT) / folder).rglob("*.py")):
         assert not re.search(r"^\s*(from|import) (deploy|aws_cdk)\b", path.read_text(), re.MULTILINE), path
-    assert os.path.isdir(deploying.DEPLOY)
