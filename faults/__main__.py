@@ -1,0 +1,61 @@
+"""`make faults`: every fault on real stores and real processes, and the table of what became of it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from devstack.console import say
+from devstack.errors import StackError
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python3 -m devstack faults", description=__doc__)
+    parser.add_argument("--only", nargs="+", metavar="F…", help="only these scenarios")
+    parser.add_argument("--fast", action="store_true", help="as in the test suite: short faults")
+    parser.add_argument("--seed", type=int, help="of the chances; printed when it is drawn")
+    parser.add_argument("--minutes", type=float, help="only the random mix, for this long")
+    parser.add_argument("--json", type=Path, help="write the results to this file as well")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status 1 when an invariant was broken."""
+    options = parse(arguments)
+    with tempfile.TemporaryDirectory(prefix="scoreboard-faults-") as folder:
+        _prepare(Path(folder))
+        return _perform(Path(folder), options)
+
+
+def _prepare(folder: Path) -> None:
+    """Django, for what the stage uses of the product: tokens of a local issuer of this folder's own."""
+    import django
+
+    os.environ.update(DEBUG="true", DATA_DIR=str(folder), DJANGO_SETTINGS_MODULE="scoreboard_site.settings")
+    django.setup()
+
+
+def _perform(folder: Path, options: argparse.Namespace) -> int:
+    from faults import programme, report
+    from faults.scenarios import SCENARIOS
+    from faults.stage import Stage
+
+    names = options.only or list(SCENARIOS)
+    unknown = [name for name in names if name not in SCENARIOS]
+    if unknown:
+        raise StackError(f"no such scenario: {', '.join(unknown)} (there are {', '.join(SCENARIOS)})")
+    with Stage(folder, say=say) as stage:
+        scale = programme.FAST if options.fast else 1.0
+        results = programme.perform_all(stage, names, say, scale=scale, seed=options.seed or 1)
+    print(report.table(results))
+    return 1 if any(result.violations for result in results) else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except StackError as error:
+        sys.exit(f"error: {error}")

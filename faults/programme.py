@@ -1,0 +1,39 @@
+"""Performing scenarios one after the other on one stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from faults.run import Result, Run, perform
+from faults.scenarios import SCENARIOS
+from faults.stage import Stage
+
+#: In the fast programme a fault lasts this part of its time, and two seconds at least.
+FAST = 0.1
+
+
+def perform_one(stage: Stage, name: str, *, scale: float = 1.0, seed: int = 1) -> Result:
+    """One scenario from well to well; `scale` shortens it."""
+    chosen = SCENARIOS[name]
+    stage.wait_until_well()
+    return perform(Run(stage, name, chosen.title, seed=seed, scale=scale, **chosen.options), chosen.work)
+
+
+def perform_all(
+    stage: Stage, names: Iterable[str], say: Callable[[str], None], *, scale: float = 1.0, seed: int = 1
+) -> list[Result]:
+    """Scenarios one after the other; `say` is told what is going on."""
+    names = list(names)
+    results = []
+    for number, name in enumerate(names, start=1):
+        say(f"{number}/{len(names)} {name}: {SCENARIOS[name].title}")
+        result = perform_one(stage, name, scale=scale, seed=seed)
+        results.append(result)
+        verdict = f"{len(result.violations)} BROKEN" if result.violations else "held"
+        say(
+            f"     {verdict} after {result.seconds:.0f} s: {result.attempted} attempted,"
+            f" {result.acknowledged} acknowledged, {result.lost} lost, {result.doubled} doubled"
+        )
+        for violation in result.violations[:10]:
+            say(f"     {str(violation)[:500]}")
+    return results
