@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import sys
 import tempfile
 from pathlib import Path
@@ -47,9 +48,16 @@ def _perform(folder: Path, options: argparse.Namespace) -> int:
     unknown = [name for name in names if name not in SCENARIOS]
     if unknown:
         raise StackError(f"no such scenario: {', '.join(unknown)} (there are {', '.join(SCENARIOS)})")
+    seed = random.randrange(10**6) if options.seed is None else options.seed
+    say(f"SEED={seed}")
     with Stage(folder, say=say) as stage:
-        scale = programme.FAST if options.fast else 1.0
-        results = programme.perform_all(stage, names, say, scale=scale, seed=options.seed or 1)
+        if options.minutes:
+            results = [programme.perform_mix(stage, 60 * options.minutes, seed=seed, say=say)]
+        else:
+            scale = programme.FAST if options.fast else 1.0
+            results = programme.perform_all(stage, names, say, scale=scale, seed=seed)
+    if options.json:
+        report.save(results, options.json, seed=seed)
     print(report.table(results))
     return 1 if any(result.violations for result in results) else 0
 

@@ -57,11 +57,12 @@ class Violation:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Moderated:
-    """A moderation action and how it was answered: at `answered_at` (s), None when it was not."""
+    """A moderation action, first tried at `began` and answered at `answered_at`; None: it was not."""
 
     player: str
     action: str
     entry_id: str
+    began: float
     answered_at: float | None
 
 
@@ -264,24 +265,19 @@ def _i11(evidence: Evidence) -> Iterator[str]:
             yield f"{name} is in the ledger as {new[entry_id]}"
     for action in evidence.actions:
         if action.action == "ban" and action.answered_at is not None:
-            until = min(
-                (
-                    a.answered_at
-                    for a in evidence.actions
-                    if a.player == action.player
-                    and a.action == "unban"
-                    and a.answered_at is not None
-                    and a.answered_at > action.answered_at
-                ),
-                default=float("inf"),
-            )
-            for page in evidence.pages:
-                for seen in page.boards:
-                    late = action.answered_at + BANNED_S < seen.at < until
-                    if late and action.player in {row[0] for row in seen.rows}:
-                        after_s = seen.at - action.answered_at
-                        yield f"{page.name} was shown {action.player} {after_s:.2f} s after the ban's answer"
-                        break
+            yield from _shown_while_banned(evidence, action.player, action.answered_at)
+
+
+def _shown_while_banned(evidence: Evidence, player: str, banned_at: float) -> Iterator[str]:
+    ends = (a.began for a in evidence.actions if a.player == player and a.action == "unban")
+    unbanned_at = min((began for began in ends if began > banned_at), default=float("inf"))
+    for page in evidence.pages:
+        for seen in page.boards:
+            # A board that says of itself that it is old promises nothing.
+            late = banned_at + BANNED_S < seen.at < unbanned_at and not seen.stale
+            if late and any(player == row[0] for row in seen.rows):
+                yield f"{page.name} was shown {player} {seen.at - banned_at:.2f} s after the ban's answer"
+                break
 
 
 # --- The processes ----------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
  *
  *     node page.mjs ORIGIN...      one viewer for each origin
  *
- * Prints JSON lines: {"viewer", "board": {revision, rows}} for each board it shows, {"viewer", "link", "fresh"}
+ * Prints JSON lines: {"viewer", "board": {revision, rows, stale}} for each board it shows, {"viewer", "link", "fresh"}
  * for each change of state, {"viewer", "socket", "revision"} for each board that came over its n-th socket, and
  * {"viewer", "socket", "closed": code}.
  */
@@ -30,9 +30,9 @@ process.argv.slice(2).forEach((origin, viewer) => {
     {
       socketUrl: `${origin.replace("http", "ws")}/ws/scoreboard`,
       top10Url: `${origin}/score/top10`,
-      onBoard: ({ revision, top10 }) => {
+      onBoard: ({ revision, top10, stale }) => {
         const rows = top10.map(({ userId, name, score }) => [userId, name, score]);
-        say({ board: { revision, rows } });
+        say({ board: { revision, rows, stale } });
       },
       onState: ({ link, fresh }) => say({ link, fresh }),
     },

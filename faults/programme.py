@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 
+from faults.mix import Mix
 from faults.run import Result, Run, perform
 from faults.scenarios import SCENARIOS
 from faults.stage import Stage
+from faults.watch import Repeated
 
 #: In the fast programme a fault lasts this part of its time, and two seconds at least.
 FAST = 0.1
@@ -37,3 +40,21 @@ def perform_all(
         for violation in result.violations[:10]:
             say(f"     {str(violation)[:500]}")
     return results
+
+
+def perform_mix(
+    stage: Stage, seconds: float, *, seed: int, say: Callable[[str], None], pace: float = 60.0
+) -> Result:
+    """The random mix for this long (s), at `pace` updates per second; `say` is told how it stands."""
+    stage.wait_until_well()
+    title = f"random mix for {seconds / 60:g} min, seed {seed}"
+    run = Run(stage, "F18", title, seed=seed, pace=pace, with_moderated=True)
+    began = time.monotonic()
+
+    def tell() -> None:
+        lasted_s = time.monotonic() - began
+        say(f"     {lasted_s / 60:.1f} of {seconds / 60:g} min: {run.acknowledged()} updates acknowledged")
+
+    telling = Repeated(30.0, tell)
+    run.closing(telling.stop)
+    return perform(run, lambda run: Mix(run, seconds).go())

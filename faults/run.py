@@ -96,7 +96,7 @@ class Run:
 
     def forget_resources(self) -> None:
         """Compare with nothing at the end: this scenario has compared by itself."""
-        self.resources_before = []
+        self.resources_before.clear()
 
     def closing(self, close: Callable[[], None]) -> None:
         """Call this when the scenario is over."""
@@ -140,10 +140,14 @@ class Run:
         """A sender of one's own, which begins at server `start`."""
         return HttpSender(self.stage.ports, self.token, start=start)
 
-    def moderate(self, moderator: Moderator, player: str, action: str, amount: int = 0) -> Moderated:
+    def moderate(
+        self, moderator: Moderator, player: str, action: str, amount: int = 0, *, killed: bool = False
+    ) -> None:
+        """One action, answered unless the moderator gets `killed` on the way."""
         done = self.stage.moderate(moderator, player, action, amount)
         self.actions.append(done)
-        return done
+        answered = done.answered_at is not None
+        self.expect(answered is not killed, f"{action} of {player} was {'' if answered else 'not '}answered")
 
     @contextmanager
     def moderating(self) -> Iterator[Moderator]:
@@ -162,7 +166,7 @@ class Run:
         self.stage.log.clear()
         for page in self.pages:
             page.forget()
-        self.resources_before: list[Resources] = self.resources_now()
+        self.resources_before = self.resources_now()
         self.keys_before = self.stage.ranking.key_count()
         self.key = f"{self.name}-{next(_numbers)}"
         self.journal = Journal(self.stage.folder / f"{self.key}.journal")

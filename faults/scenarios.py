@@ -84,7 +84,7 @@ def lost_merge(run: Run) -> None:
             _expect_merged(run, first)
             # The process is killed between the commit and the merge.
             moderator.start().arm(armed.AFTER_WRITE)
-            run.moderate(moderator, second, action, amount=-1)
+            run.moderate(moderator, second, action, amount=-1, killed=True)
             moderator.kill()
             _expect_merged(run, second)
             moderator.start()

@@ -30,11 +30,12 @@ REMEMBERED = 20_000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Seen:
-    """A board as it came to a viewer, at `at` (time.monotonic, s)."""
+    """A board as it came to a viewer, at `at` (time.monotonic, s); `stale`: it says so itself."""
 
     at: float
     revision: int
     rows: Rows
+    stale: bool = False
 
 
 class Page:
@@ -71,8 +72,9 @@ class Page:
     def hear(self, message: dict[str, Any]) -> None:
         now = time.monotonic()
         if "board" in message:
-            rows = tuple((u, n, s) for u, n, s in message["board"]["rows"])
-            self.boards.append(Seen(now, message["board"]["revision"], rows))
+            board = message["board"]
+            rows = tuple((u, n, s) for u, n, s in board["rows"])
+            self.boards.append(Seen(now, board["revision"], rows, board["stale"]))
         elif "revision" in message:
             self.received.append((message["socket"], message["revision"]))
             self.lags_s.append(time.time() - message["revision"] / 1e6)
