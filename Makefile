@@ -5,9 +5,10 @@ DATA_DIR ?= .local
 export PORT DATA_DIR
 
 STACK = exec $(PYTHON) -m devstack
+RANDOM_MIX = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint token verify bench-path bench-fanout bench-ranks screenshots lock clean
+.PHONY: help run test lint token verify bench-path bench-fanout bench-ranks faults soak screenshots lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +40,12 @@ bench-fanout: ## measure boards to thousands of sockets, next to other servers
 
 bench-ranks: ## measure ranks among a million players
 	@$(STACK) bench-ranks
+
+faults: ## every fault, and the table of what became of it (ONLY="F4 F9", FAST=1; MINUTES=, SEED= for the random mix)
+	@$(STACK) faults --args='$(if $(ONLY),--only $(ONLY)) $(if $(FAST),--fast) $(RANDOM_MIX)'
+
+soak: ## half load with faults, and whether anything grows (MINUTES=30, SEED=)
+	@$(STACK) soak --args='$(RANDOM_MIX)'
 
 screenshots: ## take the README's pictures from a running demo (PORT=)
 	@$(STACK) screenshots

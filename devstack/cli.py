@@ -21,6 +21,8 @@ MODULES = {
     "bench-path": ("benchmarks.path", "measure the way of an update to the pages"),
     "bench-fanout": ("benchmarks.fanout", "measure boards to many sockets, next to other servers"),
     "bench-ranks": ("benchmarks.ranks", "measure ranks among a million players"),
+    "faults": ("faults", "every fault on real stores and processes, and what became of it"),
+    "soak": ("faults.soak", "half load with faults for half an hour, and whether anything grows"),
     "screenshots": ("devstack.screenshots", "take the README's pictures from a running demo"),
     "lock": ("devstack.lock", "pin every package with its hashes, after a change of requirements*.txt"),
 }
@@ -89,7 +91,8 @@ def parser() -> argparse.ArgumentParser:
     token.add_argument("--scope")
     verbs.add_parser("verify", help="check every ledger against its player")
     for name, (_, text) in MODULES.items():
-        verbs.add_parser(name, help=text)
+        module = verbs.add_parser(name, help=text)
+        module.add_argument("--args", default="", help="its own arguments, in one string")
     verbs.add_parser("clean", help="remove what was made; asks before data")
     return parser
 
@@ -142,7 +145,7 @@ def verify(options: argparse.Namespace) -> int:
 
 
 def module(options: argparse.Namespace) -> int:
-    return _call("-m", MODULES[options.verb][0])
+    return _call("-m", MODULES[options.verb][0], *shlex.split(options.args))
 
 
 def _manage(*arguments: str) -> int:

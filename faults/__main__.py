@@ -19,6 +19,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--fast", action="store_true", help="as in the test suite: short faults")
     parser.add_argument("--seed", type=int, help="of the chances; printed when it is drawn")
     parser.add_argument("--minutes", type=float, help="only the random mix, for this long")
+    parser.add_argument("--keep", type=Path, help="keep journals, logs and the table's files in this folder")
     parser.add_argument("--json", type=Path, help="write the results to this file as well")
     return parser.parse_args(arguments)
 
@@ -26,12 +27,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     """Exit status 1 when an invariant was broken."""
     options = parse(arguments)
-    with tempfile.TemporaryDirectory(prefix="scoreboard-faults-") as folder:
-        _prepare(Path(folder))
-        return _perform(Path(folder), options)
+    with tempfile.TemporaryDirectory(prefix="scoreboard-faults-") as temporary:
+        folder = options.keep.absolute() if options.keep else Path(temporary)
+        folder.mkdir(exist_ok=True)
+        prepare(folder)
+        return _perform(folder, options)
 
 
-def _prepare(folder: Path) -> None:
+def prepare(folder: Path) -> None:
     """Django, for what the stage uses of the product: tokens of a local issuer of this folder's own."""
     import django
 
@@ -52,7 +55,7 @@ def _perform(folder: Path, options: argparse.Namespace) -> int:
     say(f"SEED={seed}")
     with Stage(folder, say=say) as stage:
         if options.minutes:
-            results = [programme.perform_mix(stage, 60 * options.minutes, seed=seed, say=say)]
+            results = [programme.perform_mix(stage, 60 * options.minutes, seed=seed, say=say)[0]]
         else:
             scale = programme.FAST if options.fast else 1.0
             results = programme.perform_all(stage, names, say, scale=scale, seed=seed)

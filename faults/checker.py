@@ -33,12 +33,17 @@ from faults.watch import Probe, Read, Resources
 STATUSES = {200, 304, 400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 503}
 CONVERGED_S = 5.0
 BANNED_S = 1.0
+#: From the server's sending to our noting it, on a busy machine (s).
+NOTED_S = 0.25
 #: An update's budget (s), and what a busy machine may add to it before it is a fault of ours.
 BUDGET_S, NOISE_S = 2.0, 1.0
 REFUSED_S = 0.05
 #: What is refused without having been tried.
 AT_THE_DOOR = {"overloaded", "rate_limited"}
+#: What may stay of a scenario (I8): a share, and what pools had not yet filled: MiB, threads of the event
+#: loop's pool, connections to the stores.
 GROWTH = 1.15
+SPARE = {"memory_mib": 12, "threads": 12, "files": 110}
 SECRETS = re.compile(
     r"eyJ[\w-]+\.|(?i:bearer) [\w-]{8,}\.|PRIVATE KEY|[\w.]+@[\w-]+\.\w+|://[^/\s]*:[^/\s]*@"
 )
@@ -274,7 +279,7 @@ def _shown_while_banned(evidence: Evidence, player: str, banned_at: float) -> It
     for page in evidence.pages:
         for seen in page.boards:
             # A board that says of itself that it is old promises nothing.
-            late = banned_at + BANNED_S < seen.at < unbanned_at and not seen.stale
+            late = banned_at + BANNED_S + NOTED_S < seen.at < unbanned_at and not seen.stale
             if late and any(player == row[0] for row in seen.rows):
                 yield f"{page.name} was shown {player} {seen.at - banned_at:.2f} s after the ban's answer"
                 break
@@ -292,7 +297,7 @@ def _i8(evidence: Evidence) -> Iterator[str]:
         was = before.get(after.pid)
         if was is None:
             continue
-        for what, spare in (("memory_mib", 12), ("threads", 12), ("files", 24)):
+        for what, spare in SPARE.items():
             allowed = getattr(was, what) * GROWTH + spare
             if getattr(after, what) > allowed:
                 yield f"{after.name}: {what} {getattr(was, what):.0f} → {getattr(after, what):.0f}"
@@ -313,8 +318,18 @@ def _i9(evidence: Evidence) -> Iterator[str]:
             odd[f"GET {probe.path} was answered with {probe.status}"] += 1
         if probe.status in (429, 503) and probe.retry_after is None:
             odd[f"GET {probe.path} was answered with {probe.status} and no Retry-After"] += 1
-    odd.update(line for line in evidence.log if "Traceback" in line or "Task exception" in line)
+    odd.update(_tracebacks(evidence.log))
     yield from odd
+
+
+def _tracebacks(log: list[str]) -> Iterator[str]:
+    """The first and the last line of each. A line of the log begins with the name of its process."""
+    for number, line in enumerate(log):
+        if "Traceback" in line or "Task exception" in line:
+            name = line.partition(": ")[0]
+            same = [each.partition(": ")[2] for each in log[number : number + 200] if each.startswith(name)]
+            ends = [each for each in same[1:] if each and not each.startswith((" ", "Traceback"))]
+            yield f"{line} … {ends[0] if ends else ''}"
 
 
 def _i10(evidence: Evidence) -> Iterator[str]:

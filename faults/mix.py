@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from faults import armed
 from faults.http_proxy import (
@@ -28,7 +28,7 @@ from faults.http_proxy import (
 from faults.proxy import wait_until
 from faults.run import Run
 from faults.scenarios import EMULATOR_KEEPS_S, scenario
-from faults.stage import MODERATED, freeze, thaw
+from faults.stage import MODERATED, Web, freeze, thaw
 
 #: A fault lasts between these times (s), and between two of a lane there is as much quiet.
 SHORTEST_S, LONGEST_S = 0.5, 4.0
@@ -38,10 +38,11 @@ Lane = Callable[["Mix", random.Random], None]
 
 
 class Mix:
-    """One run of the mix."""
+    """One run of the mix. Only the `mortal` servers (default: all) are killed or told to stop."""
 
-    def __init__(self, run: Run, seconds: float) -> None:
+    def __init__(self, run: Run, seconds: float, mortal: Sequence[Web] = ()) -> None:
         self.run = run
+        self.mortal = mortal or run.stage.webs
         self.struck: Counter[str] = Counter()
         self._until = time.monotonic() + seconds
         self._failures: list[str] = []
@@ -139,7 +140,7 @@ def redis(mix: Mix, dice: random.Random) -> None:
 
 
 def processes(mix: Mix, dice: random.Random) -> None:
-    web = dice.choice(mix.run.stage.webs)
+    web = dice.choice(mix.mortal)
     kind = dice.choice(["SIGTERM", "SIGKILL", *armed.POINTS])
     mix.struck[f"process {kind}"] += 1
     if kind in armed.POINTS:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from faults.mix import Mix
 from faults.run import Result, Run, perform
 from faults.scenarios import SCENARIOS
-from faults.stage import Stage
+from faults.stage import Stage, Web
 from faults.watch import Repeated
 
 #: In the fast programme a fault lasts this part of its time, and two seconds at least.
@@ -43,12 +44,18 @@ def perform_all(
 
 
 def perform_mix(
-    stage: Stage, seconds: float, *, seed: int, say: Callable[[str], None], pace: float = 60.0
-) -> Result:
-    """The random mix for this long (s), at `pace` updates per second; `say` is told how it stands."""
+    stage: Stage,
+    seconds: float,
+    *,
+    seed: int,
+    say: Callable[[str], None],
+    mortal: Sequence[Web] = (),
+    **options: Any,
+) -> tuple[Result, Run]:
+    """The random mix for this long (s), with `options` of Run; `say` is told how it stands."""
     stage.wait_until_well()
     title = f"random mix for {seconds / 60:g} min, seed {seed}"
-    run = Run(stage, "F18", title, seed=seed, pace=pace, with_moderated=True)
+    run = Run(stage, "F18", title, seed=seed, with_moderated=True, **options)
     began = time.monotonic()
 
     def tell() -> None:
@@ -57,4 +64,4 @@ def perform_mix(
 
     telling = Repeated(30.0, tell)
     run.closing(telling.stop)
-    return perform(run, lambda run: Mix(run, seconds).go())
+    return perform(run, lambda run: Mix(run, seconds, mortal).go()), run

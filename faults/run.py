@@ -63,6 +63,7 @@ class Run:
         scale: float = 1.0,
         limits: checker.Limits | None = None,
         with_moderated: bool = False,
+        watch_every_s: float = 0.25,
     ) -> None:
         self.stage = stage
         self.name = name
@@ -75,6 +76,7 @@ class Run:
         self._threads, self._pace = threads, pace
         self._scale = scale
         self._with_moderated = with_moderated
+        self._watch_every_s = watch_every_s
         self._limits = limits or checker.Limits()
         self._healed_at = 0.0
         self._own = 0
@@ -170,7 +172,9 @@ class Run:
         self.keys_before = self.stage.ranking.key_count()
         self.key = f"{self.name}-{next(_numbers)}"
         self.journal = Journal(self.stage.folder / f"{self.key}.journal")
-        self.watch = Watch([web.part for web in self.stage.webs], self.stage.tables, PLAYERS)
+        self.watch = Watch(
+            [web.part for web in self.stage.webs], self.stage.tables, PLAYERS, every_s=self._watch_every_s
+        )
         self.writers = Writers(
             lambda n: HttpSender(self.stage.ports, self.token, start=n),
             self.journal,
@@ -244,6 +248,7 @@ class Run:
         self.journal.close()
         while self._closing:
             self._closing.pop()()
+        (self.stage.folder / f"{self.key}.log").write_text("\n".join(self.stage.log))
 
     def _converge(self, after: Truth, since: float) -> tuple[float | None, dict[str, float | None]]:
         """How long after `since` the ranking and each page had the board of `after`."""

@@ -7,6 +7,7 @@ Each gets a Run that is under way. When it returns, everything is healed, and th
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import random
 import signal
@@ -71,41 +72,49 @@ def scenario(name: str, title: str, **options: Any) -> Callable[[Work], Work]:
 @scenario("F0", "a merge is lost after the commit")
 def lost_merge(run: Run) -> None:
     stage = run.stage
+    actions = ("adjust", "hide", "ban", "erase")
     with run.moderating() as moderator:
-        for action in ("adjust", "hide", "ban", "erase"):
-            # Redis is away, and the process that knows of it is killed.
-            first, second = (f"{run.key}-{action}-{n}" for n in range(2))
-            for player in (first, second):
-                run.update(player, 500_000)
-            stage.to_valkey.refuse()
-            run.moderate(moderator, first, action, amount=-1)
-            moderator.kill()
-            stage.to_valkey.restore()
-            _expect_merged(run, first)
-            # The process is killed between the commit and the merge.
+        players = [f"{run.key}-{n}" for n in range(2 * len(actions) + 1)]
+        for player in players[:-1]:
+            run.update(player, 500_000)
+        away, killed = players[: len(actions)], players[len(actions) : -1]
+        # Redis is away, and the process that knows what it missed is killed.
+        stage.to_valkey.refuse()
+        for action, player in zip(actions, away, strict=True):
+            run.moderate(moderator, player, action, amount=-1)
+        moderator.kill()
+        stage.to_valkey.restore()
+        _expect_merged(run, *away)
+        # The process is killed between the commit and the merge.
+        for action, player in zip(actions, killed, strict=True):
             moderator.start().arm(armed.AFTER_WRITE)
-            run.moderate(moderator, second, action, amount=-1, killed=True)
+            run.moderate(moderator, player, action, amount=-1, killed=True)
             moderator.kill()
-            _expect_merged(run, second)
-            moderator.start()
-        player = f"{run.key}-update"
-        web = stage.webs[0]
-        attempt = run.attempt(player, 500_000)
-        _kill_at(run, web, armed.AFTER_WRITE)
+            _expect_merged(run, player)
+        attempt = run.attempt(players[-1], 500_000)
+        _kill_at(run, stage.webs[0], armed.AFTER_WRITE)
         run.writers.settle(run.send(), attempt)
-        _expect_merged(run, player)
-        for left in (player, *(f"{run.key}-adjust-{n}" for n in range(2))):
-            run.moderate(moderator, left, "hide")
+        _expect_merged(run, players[-1])
+        moderator.start()
+        for player in (players[-1], away[0], killed[0]):  # make room on the board again
+            run.moderate(moderator, player, "hide")
 
 
-def _expect_merged(run: Run, player: str) -> None:
+def _expect_merged(run: Run, *players: str) -> None:
     stage = run.stage
-    stored = stage.tables.player(player)
-    version = stored.version if stored else 0
-    try:
-        wait_until(lambda: stage.ranking.version(stage.generation, player) >= version, 5.0, "merged")
-    except TimeoutError:
-        run.expect(False, f"{player} was not merged in version {version} within 5 s")
+    began = time.monotonic()
+    for player in players:
+        stored = stage.tables.player(player)
+        version = stored.version if stored else 0
+        try:
+            wait_until(functools.partial(_merged, run, player, version), 5.0, "merged")
+        except TimeoutError:
+            run.expect(False, f"{player} was not merged in version {version} within 5 s")
+    run.note(f"{len(players)} lost merges repaired after {time.monotonic() - began:.2f} s")
+
+
+def _merged(run: Run, player: str, version: int) -> bool:
+    return run.stage.ranking.version(run.stage.generation, player) >= version
 
 
 # --- DynamoDB ---------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ class Web:
             env={**os.environ, **environment, **own},
             cwd=ROOT,
             grace=25.0,
-            sink=log.append,
+            sink=lambda line: log.append(f"{name}: {line}"),
         )
 
     @property

@@ -29,8 +29,9 @@ MIN_INTERVAL_S = 0.05
 #: The board is read at least this often (s) while somebody is looking.
 POLL_S = 1.0
 ALIVE_S = 15.0
-#: A board read less than this long ago (s) is good enough for a new viewer.
-FRESH_S = 1.5
+#: A board read less than this long ago (s) is good enough for a new viewer: nobody who was banned more
+#: than a second ago is on it.
+FRESH_S = 0.9
 
 
 class Hub:

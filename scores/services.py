@@ -42,8 +42,9 @@ logger = logging.getLogger(__name__)
 
 #: All tries of one update end within this time (s).
 DEADLINE_S = 2.0
-#: How long (s) a board read from the index is good for, while the ranking is not.
-INDEX_BOARD_S = 1.0
+#: How long (s) a board read from the index is good for, while the ranking is not: a hub that looks each
+#: second must not be handed one without a ban that was answered a second ago.
+INDEX_BOARD_S = 0.7
 #: Nominees that a board read from the index is made of: room for those the table will not confirm.
 INDEX_NOMINEES = 30
 

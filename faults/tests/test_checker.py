@@ -186,7 +186,7 @@ def test_a_page_that_shows_another_board_is_found(player, evidence):
 def test_what_has_grown_or_is_too_much_is_found(evidence):
     was = Resources(0.0, "web", 1, 100.0, 20, 50)
     evidence.resources_before = [was]
-    evidence.resources_after = [dataclasses.replace(was, memory_mib=140.0, threads=40, files=100)]
+    evidence.resources_after = [dataclasses.replace(was, memory_mib=140.0, threads=40, files=200)]
     evidence.keys_before, evidence.keys_after = 10, 40
     assert len(found_in(evidence, "I8")) == 4
     evidence.resources_before, evidence.keys_after = [], 10
@@ -203,8 +203,9 @@ def test_an_odd_answer_is_found(evidence, reply):
 
 
 def test_a_traceback_in_a_log_is_found(evidence):
-    evidence.log = ["2026-01-01 INFO fine", "Traceback (most recent call last):"]
-    assert found_in(evidence, "I9") == ["Traceback (most recent call last):"]
+    trace = ["Traceback (most recent call last):", '  File "x.py", line 1', "ValueError: wrong"]
+    evidence.log = ["web 0: INFO fine", *(f"web 1: {line}" for line in trace), "web 0: INFO fine"]
+    assert found_in(evidence, "I9") == ["web 1: Traceback (most recent call last): … ValueError: wrong"]
 
 
 def test_slow_answers_are_found(evidence):
@@ -247,10 +248,10 @@ def test_a_banned_player_on_a_board_is_found(player, evidence):
     evidence.actions = [moderated(player)]
     page = Page("page")
     page.boards.append(Seen(1.9, 1, ((player, None, 1),)))
-    page.boards.append(Seen(2.1, 2, ((player, None, 1),)))
+    page.boards.append(Seen(2.4, 2, ((player, None, 1),)))
     page.boards.append(Seen(3.0, 3, evidence.after.rows))
     evidence.pages, evidence.pages_after_s = [page], {"page": 0.0}
-    assert found_in(evidence, "I11") == [f"page was shown {player} 1.10 s after the ban's answer"]
+    assert found_in(evidence, "I11") == [f"page was shown {player} 1.40 s after the ban's answer"]
 
 
 @pytest.mark.parametrize(
