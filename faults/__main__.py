@@ -20,7 +20,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="of the chances; printed when it is drawn")
     parser.add_argument("--minutes", type=float, help="only the random mix, for this long")
     parser.add_argument("--keep", type=Path, help="keep journals, logs and the table's files in this folder")
-    parser.add_argument("--json", type=Path, help="write the results to this file as well")
+    parser.add_argument("--publish", action="store_true", help="write the results into docs/ as well")
     return parser.parse_args(arguments)
 
 
@@ -59,8 +59,8 @@ def _perform(folder: Path, options: argparse.Namespace) -> int:
         else:
             scale = programme.FAST if options.fast else 1.0
             results = programme.perform_all(stage, names, say, scale=scale, seed=seed)
-    if options.json:
-        report.save(results, options.json, seed=seed)
+    if options.publish:
+        report.keep(results, seed)
     print(report.table(results))
     return 1 if any(result.violations for result in results) else 0
 

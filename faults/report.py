@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
+from devstack.files import ROOT
 from faults.run import Result
+
+RESULTS = ROOT / "docs" / "faults.json"
+PAGE = ROOT / "docs" / "reliability.md"
 
 COLUMNS = (
     ("", 4),
@@ -37,11 +41,34 @@ def table(results: Iterable[Result]) -> str:
     return "\n".join(lines)
 
 
-def markdown(results: Iterable[Result]) -> str:
-    """The same as a table of Markdown."""
-    head = "| " + " | ".join(name for name, _ in COLUMNS) + " |"
-    rule = "|" + "|".join("---" for _ in COLUMNS) + "|"
-    return "\n".join([head, rule, *("| " + " | ".join(_line(result)) + " |" for result in results)])
+def keep(results: Iterable[Result], seed: int) -> None:
+    """Put the results into docs/faults.json, in place of earlier ones of the same name, and into the page."""
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for result in results:
+        kept[result.name] = {"seed": seed, **dataclasses.asdict(result)}
+    ordered = dict(sorted(kept.items(), key=lambda item: int(item[0][1:])))
+    RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
+    write_between("faults", markdown(ordered.values()))
+
+
+def write_between(name: str, text: str) -> None:
+    """Put `text` between the marks of this name in docs/reliability.md."""
+    begin, end = f"<!-- {name}: made by `make faults` and `make soak` -->\n", f"<!-- end of {name} -->\n"
+    before, _, rest = PAGE.read_text().partition(begin)
+    PAGE.write_text(before + begin + "\n" + text.strip() + "\n\n" + end + rest.partition(end)[2])
+
+
+def markdown(kept: Iterable[dict[str, Any]]) -> str:
+    """The table and the notes below it as Markdown."""
+    kept = list(kept)
+    lines = ["| " + " | ".join(name for name, _ in COLUMNS) + " |"]
+    lines.append("|---|---|" + "---:|" * (len(COLUMNS) - 2))
+    notes = []
+    for fields in kept:
+        result = Result(**{name: fields[name] for name in Result.__dataclass_fields__})
+        lines.append("| " + " | ".join(_line(result)) + " |")
+        notes += [f"- {result.name}: {note}" for note in result.notes]
+    return "\n".join([*lines, "", *notes])
 
 
 def _cells(texts: list[str]) -> list[str]:
@@ -70,11 +97,3 @@ def _line(result: Result) -> list[str]:
 
 def _seconds(value: float | None) -> str:
     return "never" if value is None else f"{value:.2f}"
-
-
-def save(results: Iterable[Result], path: Path, **more: Any) -> None:
-    """Write the results as JSON."""
-    import dataclasses
-
-    found = [dataclasses.asdict(result) for result in results]
-    path.write_text(json.dumps({**more, "results": found}, indent=1, ensure_ascii=False) + "\n")

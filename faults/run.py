@@ -128,8 +128,14 @@ class Run:
     def update(self, player: str, increment: int, *, start: int = 0) -> Attempt:
         """One update until it is settled, beginning at server `start`."""
         attempt = self.attempt(player, increment)
-        self.writers.settle(self.send(start), attempt)
+        self.settle(attempt, start=start)
         return attempt
+
+    def settle(self, attempt: Attempt, *, start: int = 0) -> None:
+        """Send an update until it is settled, beginning at server `start`."""
+        send = self.send(start)
+        self.writers.settle(send, attempt)
+        send.close()
 
     def attempt(self, player: str, increment: int) -> Attempt:
         """An update in the journal, not yet sent."""

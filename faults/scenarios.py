@@ -93,7 +93,7 @@ def lost_merge(run: Run) -> None:
             _expect_merged(run, player)
         attempt = run.attempt(players[-1], 500_000)
         _kill_at(run, stage.webs[0], armed.AFTER_WRITE)
-        run.writers.settle(run.send(), attempt)
+        run.settle(attempt)
         _expect_merged(run, players[-1])
         moderator.start()
         for player in (players[-1], away[0], killed[0]):  # make room on the board again
@@ -300,14 +300,13 @@ def _expect_new_board(run: Run, since: float, seconds: float) -> None:
 def same_key(run: Run) -> None:
     for number in range(12):
         attempt = run.attempt(f"{run.key}-shared", 1 + number)
-        senders = [run.send(n) for n in range(6)]
-        together = [threading.Thread(target=run.writers.settle, args=(send, attempt)) for send in senders]
+        together = [
+            threading.Thread(target=run.settle, args=(attempt,), kwargs={"start": n}) for n in range(6)
+        ]
         for thread in together:
             thread.start()
         for thread in together:
             thread.join()
-        for send in senders:
-            send.close()
         accepted = [reply for reply in attempt.replies if reply.accepted]
         run.expect(len(accepted) == 6, f"{attempt}: {len(accepted)} of 6 were accepted")
 

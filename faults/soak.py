@@ -123,6 +123,21 @@ def keep(result: Result, run: Run, capacity: float, seed: int, grown: dict[str, 
         "lines": lines,
     }
     RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    report.write_between("soak", _summary(result, capacity, grown))
+
+
+def _summary(result: Result, capacity: float, grown: dict[str, dict[str, float]]) -> str:
+    rows = "".join(
+        f"| {name.replace('memory_mib', 'memory, MiB')} "
+        f"| {each['first']:.1f} | {each['last']:.1f} | {each['growth']:+.1%} |\n"
+        for name, each in grown.items()
+    )
+    return (
+        f"{result.title}; {capacity / 2:.0f} of {capacity:.0f} updates/s.\n\n"
+        f"{report.markdown([dataclasses.asdict(result)])}\n\n"
+        "| process | first fifth | last fifth | growth |\n|---|---:|---:|---:|\n"
+        f"{rows}"
+    )
 
 
 def _points(line: list[Resources], what: str, began: float) -> list[tuple[float, ...]]:

@@ -14,7 +14,7 @@ import time
 
 from django.conf import settings
 
-from scores import repository, scoring
+from scores import ranking, repository, scoring
 from scores.errors import (
     Banned,
     Conflict,
@@ -248,19 +248,20 @@ def pause(seconds: float, deadline: float) -> None:
 def get_board() -> Board:
     """The Top 10: from the ranking, else from the index and the table, else the last one known (stale).
 
-    Raises Unavailable when there is none.
+    The ranking is passed over while it is in doubt. Raises Unavailable when there is none.
     """
     global _last_board
     try:
-        board = current_ranking().board()
+        ranked = current_ranking().board()
     except RankingUnavailable:
-        board = None
+        ranked = None
     try:
-        _last_board = board or _index_board.get()
+        _last_board = ranked if ranked and not ranking.in_doubt() else _index_board.get()
     except Unavailable:
-        if _last_board is None:
+        known = ranked or _last_board
+        if known is None:
             raise
-        return dataclasses.replace(_last_board, stale=True)
+        return dataclasses.replace(known, stale=True)
     return _last_board
 
 

@@ -182,6 +182,17 @@ def test_losing_redis_costs_no_update_and_no_board(monkeypatch):
     assert stage.board().rows == stage.true_rows()
 
 
+def test_a_ban_that_redis_has_missed_holds_when_it_comes_back(monkeypatch):
+    add("ann", 10, "k1")
+    maintenance.rebuild_ranking()
+    with monkeypatch.context() as lost:
+        lost.setattr(moderation, "merge", lambda players: None)
+        moderate("ann", Action.BAN)
+    ranking._breaker.failed(lost=True)
+    assert [row.user_id for row in stage.board().rows] == ["ann"]
+    assert services.get_board().rows == ()
+
+
 def test_a_board_from_the_index_is_confirmed_by_the_table():
     for number in range(12):
         add(f"u{number}", 10 + number, "k")
