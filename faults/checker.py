@@ -35,9 +35,10 @@ CONVERGED_S = 5.0
 BANNED_S = 1.0
 #: From the server's sending to our noting it, on a busy machine (s).
 NOTED_S = 0.25
-#: An update's budget (s), and what a busy machine may add to it before it is a fault of ours.
-BUDGET_S, NOISE_S = 2.0, 1.0
-REFUSED_S = 0.05
+#: An update's budget, what it may need besides (a last read, its way), and the time for a refusal (s).
+BUDGET_S, SPARE_S, REFUSED_S = 2.0, 1.0, 0.05
+#: The slowest idle request tells how busy the machine was: this many times as much is no fault of ours.
+NOISE = 2.0
 #: What is refused without having been tried.
 AT_THE_DOOR = {"overloaded", "rate_limited"}
 #: What may stay of a scenario (I8): a share, and what pools had not yet filled: MiB, threads of the event
@@ -333,22 +334,25 @@ def _tracebacks(log: list[str]) -> Iterator[str]:
 
 
 def _i10(evidence: Evidence) -> Iterator[str]:
-    # What the machine itself adds is known from requests that cost next to nothing.
-    idle = [probe.ended - probe.began for probe in evidence.probes if probe.path == "/livez" and probe.status]
-    noise_s = _p99(idle) if idle else 0.0
+    noise_s = NOISE * idle_s(evidence)
     refused = []
     for attempt in evidence.attempts:
         for reply in attempt.replies:
             lasted_s = reply.ended - reply.began
             if reply.code in AT_THE_DOOR:
                 refused.append(lasted_s)
-            elif reply.status and lasted_s > BUDGET_S + NOISE_S + noise_s:
+            elif reply.status and lasted_s > BUDGET_S + SPARE_S + noise_s:
                 yield f"{attempt} was answered with {reply.status} after {lasted_s:.2f} s"
     if len(refused) >= 20 and _p99(refused) > REFUSED_S + noise_s:
-        yield f"refused after {_p99(refused) * 1000:.0f} ms (p99; idle requests {noise_s * 1000:.0f} ms)"
+        yield f"refused after {_p99(refused) * 1000:.0f} ms (p99, noise {noise_s * 1000:.0f} ms)"
     for probe in evidence.probes:
-        if probe.status and probe.ended - probe.began > BUDGET_S + NOISE_S + noise_s:
+        if probe.status and probe.ended - probe.began > BUDGET_S + SPARE_S + noise_s:
             yield f"GET {probe.path} was answered after {probe.ended - probe.began:.2f} s"
+
+
+def idle_s(evidence: Evidence) -> float:
+    """The longest that a request took which costs next to nothing: what the machine adds to all others."""
+    return max((p.ended - p.began for p in evidence.probes if p.path == "/livez" and p.status), default=0.0)
 
 
 def _p99(values: list[float]) -> float:

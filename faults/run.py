@@ -225,7 +225,9 @@ class Run:
             keys_after=self.stage.ranking.key_count(),
             limits=self._limits,
         )
-        self.after = after
+        idle_s = checker.idle_s(evidence)
+        if idle_s > 0.1:
+            self.note(f"a busy machine: an idle request took up to {idle_s * 1000:.0f} ms")
         seconds = [s for s in pages_after_s.values() if s is not None]
         answers = [reply.status for attempt in attempts for reply in attempt.replies if reply.status]
         return Result(

@@ -23,7 +23,7 @@ import redis
 from devstack.part import Part
 from devstack.parts import start_valkey
 from faults import armed, keys
-from faults.checker import NOISE_S
+from faults.checker import SPARE_S
 from faults.http_proxy import (
     CANCELLED_THROTTLED,
     CONFLICT,
@@ -288,7 +288,7 @@ def _expect_new_board(run: Run, since: float, seconds: float) -> None:
         return all(page.boards and page.boards[-1].at > since for page in run.pages)
 
     try:
-        wait_until(shown, seconds + NOISE_S, "new boards")
+        wait_until(shown, seconds + SPARE_S, "new boards")
     except TimeoutError:
         run.expect(False, f"a page was shown no new board within {seconds} s")
 
@@ -438,7 +438,7 @@ def keys_in_trouble(run: Run) -> None:
             attempt = run.attempt(f"{run.key}-player", number)
             reply = keys.update(web.port, token, attempt)
             run.journal.answered(attempt, reply)
-            run.expect(reply.ended - reply.began < 2 + NOISE_S, f"{attempt} took {reply.ended - reply.began}")
+            run.expect(reply.ended - reply.began < 2 + SPARE_S, f"{attempt} took {reply.ended - reply.began}")
             return reply.status
 
         player = f"{run.key}-player"
