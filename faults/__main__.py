@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -44,6 +45,7 @@ def prepare(folder: Path) -> None:
 
 def _perform(folder: Path, options: argparse.Namespace) -> int:
     from faults import programme, report
+    from faults.run import Result
     from faults.scenarios import SCENARIOS
     from faults.stage import Stage
 
@@ -53,20 +55,30 @@ def _perform(folder: Path, options: argparse.Namespace) -> int:
         raise StackError(f"no such scenario: {', '.join(unknown)} (there are {', '.join(SCENARIOS)})")
     seed = random.randrange(10**6) if options.seed is None else options.seed
     say(f"SEED={seed}")
-    with Stage(folder, say=say) as stage:
-        if options.minutes:
-            results = [programme.perform_mix(stage, 60 * options.minutes, seed=seed, say=say)[0]]
-        else:
-            scale = programme.FAST if options.fast else 1.0
-            results = programme.perform_all(stage, names, say, scale=scale, seed=seed)
-    if options.publish:
-        report.keep(results, seed)
-    print(report.table(results))
+    results: list[Result] = []
+    try:
+        with Stage(folder, say=say) as stage:
+            if options.minutes:
+                results.append(programme.perform_mix(stage, 60 * options.minutes, seed=seed, say=say)[0])
+            else:
+                scale = programme.FAST if options.fast else 1.0
+                results.extend(programme.perform_all(stage, names, say, scale=scale, seed=seed))
+    finally:  # also of a programme that was interrupted
+        print(report.table(results), flush=True)
+        if options.publish:
+            report.keep(results, seed)
     return 1 if any(result.violations for result in results) else 0
 
 
+def _interrupt(number: int, _: object) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         sys.exit(main(sys.argv[1:]))
     except StackError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from faults.mix import Mix
@@ -25,14 +25,12 @@ def perform_one(stage: Stage, name: str, *, scale: float = 1.0, seed: int = 1) -
 
 def perform_all(
     stage: Stage, names: Iterable[str], say: Callable[[str], None], *, scale: float = 1.0, seed: int = 1
-) -> list[Result]:
+) -> Iterator[Result]:
     """Scenarios one after the other; `say` is told what is going on."""
     names = list(names)
-    results = []
     for number, name in enumerate(names, start=1):
         say(f"{number}/{len(names)} {name}: {SCENARIOS[name].title}")
         result = perform_one(stage, name, scale=scale, seed=seed)
-        results.append(result)
         verdict = f"{len(result.violations)} BROKEN" if result.violations else "held"
         say(
             f"     {verdict} after {result.seconds:.0f} s: {result.attempted} attempted,"
@@ -40,7 +38,7 @@ def perform_all(
         )
         for violation in result.violations[:10]:
             say(f"     {str(violation)[:500]}")
-    return results
+        yield result
 
 
 def perform_mix(
