@@ -134,9 +134,9 @@ def _summary(result: Result, settings: dict[str, Any], grown: dict[str, dict[str
         f"| {each['first']:.1f} | {each['last']:.1f} | {each['growth']:+.1%} |\n"
         for name, each in grown.items()
     )
+    possible = f"just before, with nothing broken, {settings['capacity']:.0f}/s were possible"
     return (
-        f"{settings['pace']:.0f} updates/s; with nothing broken, this machine did {settings['capacity']:.0f}/s just "
-        f"before.\n\n{report.markdown([dataclasses.asdict(result)])}\n\n"
+        f"{settings['pace']:.0f} updates/s; {possible}.\n\n{report.markdown([dataclasses.asdict(result)])}\n\n"
         "| process | first fifth | last fifth | growth |\n|---|---:|---:|---:|\n"
         f"{rows}"
     )
