@@ -77,8 +77,8 @@ class Evidence:
     """All that is known about one scenario. Times are of time.monotonic (s).
 
     `ranking` is the Top 10 in Redis after the end, `ranking_after_s` and `pages_after_s` how long it
-    took until it, and each page, showed the table's (None: it did not). `resources_before` and `_after`
-    are of processes that lived through all of it.
+    took until it, and each page, showed the table's (None: it did not); `caught_up_s` how long after the
+    healing each page had what the table had at that moment.
     """
 
     before: Truth
@@ -88,10 +88,12 @@ class Evidence:
     ranking_after_s: float | None = 0.0
     pages: Sequence[Page] = ()
     pages_after_s: dict[str, float | None] = dataclasses.field(default_factory=dict)
+    caught_up_s: dict[str, float | None] = dataclasses.field(default_factory=dict)
     reads: list[Read] = dataclasses.field(default_factory=list)
     probes: list[Probe] = dataclasses.field(default_factory=list)
     actions: list[Moderated] = dataclasses.field(default_factory=list)
     log: list[str] = dataclasses.field(default_factory=list)
+    resources: list[Resources] = dataclasses.field(default_factory=list)
     resources_before: list[Resources] = dataclasses.field(default_factory=list)
     resources_after: list[Resources] = dataclasses.field(default_factory=list)
     keys_before: int = 0
@@ -110,7 +112,7 @@ class Limits:
     """What a process may use at most, ever (I8): MiB of memory, threads, open files; and Redis keys."""
 
     memory_mib: float = 400.0
-    threads: int = 250
+    threads: int = 150
     files: int = 4000
 
 
@@ -250,6 +252,9 @@ def _i7(evidence: Evidence) -> Iterator[str]:
             yield f"{page.name} ({page.link}) shows {page.rows}, the table's top is {evidence.after.rows}"
         elif seconds is None or seconds > CONVERGED_S:
             yield f"{page.name} was right after {seconds} s"
+        caught_up_s = evidence.caught_up_s.get(page.name, 0.0)
+        if caught_up_s is None or caught_up_s > CONVERGED_S:
+            yield f"{page.name} had caught up {caught_up_s} s after the healing"
 
 
 def _i11(evidence: Evidence) -> Iterator[str]:
@@ -290,11 +295,13 @@ def _shown_while_banned(evidence: Evidence, player: str, banned_at: float) -> It
 
 
 def _i8(evidence: Evidence) -> Iterator[str]:
+    for what, limit in dataclasses.asdict(evidence.limits).items():
+        for name in {each.name for each in evidence.resources}:
+            most = max(getattr(each, what) for each in evidence.resources if each.name == name)
+            if most > limit:
+                yield f"{name} was at {most:.0f} {what}, the limit is {limit:.0f}"
     before = {each.pid: each for each in evidence.resources_before}
     for after in evidence.resources_after:
-        for what, limit in dataclasses.asdict(evidence.limits).items():
-            if getattr(after, what) > limit:
-                yield f"{after.name} is at {getattr(after, what):.0f} {what}, the limit is {limit:.0f}"
         was = before.get(after.pid)
         if was is None:
             continue

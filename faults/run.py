@@ -14,7 +14,7 @@ from faults.checker import Evidence, Moderated, Violation
 from faults.journal import Attempt, Journal
 from faults.proxy import wait_until
 from faults.stage import MODERATED, PLAYERS, Moderator, Stage
-from faults.truth import Truth
+from faults.truth import Rows, Truth
 from faults.viewers import Page
 from faults.watch import Resources, Watch, resources
 from faults.writers import HttpSender, Increments, Writers
@@ -79,6 +79,7 @@ class Run:
         self._watch_every_s = watch_every_s
         self._limits = limits or checker.Limits()
         self._healed_at = 0.0
+        self._healed_rows: Rows = ()
         self._own = 0
         self._closing: list[Callable[[], None]] = []
 
@@ -197,6 +198,7 @@ class Run:
         """Everything works again from here on."""
         self.stage.heal()
         self._healed_at = time.monotonic()
+        self._healed_rows = self.stage.tables.rows()
 
     def finish(self) -> Result:
         """Stop the writers, wait for the boards, check the invariants."""
@@ -215,10 +217,12 @@ class Run:
             ranking_after_s=ranking_after_s,
             pages=self.pages,
             pages_after_s=pages_after_s,
+            caught_up_s={page.name: self._caught_up_s(page) for page in self.pages},
             reads=self.watch.reads,
             probes=self.watch.probes,
             actions=self.actions,
             log=list(self.stage.log),
+            resources=self.watch.resources,
             resources_before=self.resources_before,
             resources_after=self._settled_resources(),
             keys_before=self.keys_before,
@@ -228,7 +232,7 @@ class Run:
         idle_s = checker.idle_s(evidence)
         if idle_s > 0.1:
             self.note(f"a busy machine: an idle request took up to {idle_s * 1000:.0f} ms")
-        seconds = [s for s in pages_after_s.values() if s is not None]
+        seconds = [s for s in evidence.caught_up_s.values() if s is not None]
         answers = [reply.status for attempt in attempts for reply in attempt.replies if reply.status]
         return Result(
             self.name,
@@ -270,6 +274,14 @@ class Run:
             time.sleep(0.02)
         pages = {page.name: _seconds(_right_since(page, after), since) for page in self.pages}
         return _seconds(ranking_at, since), pages
+
+    def _caught_up_s(self, page: Page) -> float | None:
+        """How long after the healing the page had all that the table had then; scores only grow."""
+        for seen in list(page.boards):
+            pairs = zip(seen.rows, self._healed_rows, strict=False)
+            if len(seen.rows) >= len(self._healed_rows) and all(a[2] >= b[2] for a, b in pairs):
+                return max(0.0, seen.at - self._healed_at)
+        return None
 
     def resources_now(self) -> list[Resources]:
         found = [resources(web.part) for web in self.stage.webs]

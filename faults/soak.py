@@ -136,7 +136,8 @@ def _summary(result: Result, settings: dict[str, Any], grown: dict[str, dict[str
     )
     possible = f"just before, with nothing broken, {settings['capacity']:.0f}/s were possible"
     return (
-        f"{settings['pace']:.0f} updates/s; {possible}.\n\n{report.markdown([dataclasses.asdict(result)])}\n\n"
+        f"{settings['pace']:.0f} updates/s; {possible}.\n\n"
+        f"{report.markdown([dataclasses.asdict(result)])}\n\n"
         "| process | first fifth | last fifth | growth |\n|---|---:|---:|---:|\n"
         f"{rows}"
     )

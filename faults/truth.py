@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import botocore.session
@@ -59,10 +59,14 @@ class Truth:
 
     @property
     def rows(self) -> Rows:
-        """The Top 10: score, then who reached it first, then the greater user id."""
-        visible = [p for p in self.players.values() if p.state == "active" and p.score > 0]
-        best = sorted(visible, key=lambda p: (p.score, -p.reached_at, p.user_id.encode()), reverse=True)
-        return tuple((p.user_id, p.name, p.score) for p in best[:BOARD_SIZE])
+        return top(self.players.values())
+
+
+def top(players: Iterable[Player]) -> Rows:
+    """The Top 10 of them: score, then who reached it first, then the greater user id."""
+    visible = [p for p in players if p.state == "active" and p.score > 0]
+    best = sorted(visible, key=lambda p: (p.score, -p.reached_at, p.user_id.encode()), reverse=True)
+    return tuple((p.user_id, p.name, p.score) for p in best[:BOARD_SIZE])
 
 
 class Tables:
@@ -93,6 +97,10 @@ class Tables:
                 return Truth(players, ledger)
             if time.monotonic() > deadline:
                 raise Away("the tables are being written all the time")
+
+    def rows(self) -> Rows:
+        """The Top 10 while others write: each player as of some moment during the call."""
+        return top(self._players().values())
 
     def player(self, user_id: str) -> Player | None:
         """One player, read consistently."""

@@ -175,6 +175,9 @@ def test_a_board_that_comes_too_late_is_found(evidence, seconds):
     page_of(evidence, 1)
     evidence.ranking_after_s, evidence.pages_after_s = seconds, {"page": seconds}
     found_in(evidence, "I6", "I7")
+    evidence.ranking_after_s, evidence.pages_after_s = 0.0, {"page": 0.0}
+    evidence.caught_up_s = {"page": seconds}
+    found_in(evidence, "I7")
 
 
 def test_a_page_that_shows_another_board_is_found(player, evidence):
@@ -189,7 +192,7 @@ def test_what_has_grown_or_is_too_much_is_found(evidence):
     evidence.resources_after = [dataclasses.replace(was, memory_mib=140.0, threads=40, files=200)]
     evidence.keys_before, evidence.keys_after = 10, 40
     assert len(found_in(evidence, "I8")) == 4
-    evidence.resources_before, evidence.keys_after = [], 10
+    evidence.resources, evidence.resources_before, evidence.keys_after = evidence.resources_after, [], 10
     evidence.limits = Limits(memory_mib=120.0, threads=30, files=90)
     assert len(found_in(evidence, "I8")) == 3
 
