@@ -4,7 +4,8 @@
     python -m faults.armed moderate              moderation, a JSON line for each action
 
 While the file FAIL_POINT_FILE holds the name of a point, the first update (or moderation) that comes to
-that point removes the file, and the process kills itself with SIGKILL.
+that point removes the file, and the process kills itself with SIGKILL. With a second line, the id of a
+player, it must be one of that player; that works at the points around the write.
 """
 
 from __future__ import annotations
@@ -34,16 +35,17 @@ _here = threading.local()
 _written = threading.Event()
 
 
-def pass_by(point: str) -> None:
+def pass_by(point: str, player: str = "") -> None:
     """Come to a point: the end, if it is armed."""
-    if _is_armed(point):
+    if _is_armed(point, player):
         os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(60)
 
 
-def _is_armed(point: str) -> bool:
+def _is_armed(point: str, player: str = "") -> bool:
     try:
-        if _file.read_text() != point:
+        armed_point, _, armed_player = _file.read_text().partition("\n")
+        if armed_point != point or armed_player not in ("", player):
             return False
         _file.unlink()
     except FileNotFoundError:  # not armed, or another thread was there first
@@ -55,14 +57,15 @@ def arm() -> None:
     """Put the points in place. Needs Django to be set up."""
     from realtime import broadcaster
     from scores import merging, repository
+    from scores.scoring import Entry
 
     commit, announce, publish = repository.commit, merging.announce, broadcaster._publish
 
     @functools.wraps(commit)
-    def armed_commit(*args: Any, **options: Any) -> None:
-        pass_by(BEFORE_WRITE)
-        commit(*args, **options)
-        pass_by(AFTER_WRITE)
+    def armed_commit(entry: Entry, *args: Any, **options: Any) -> None:
+        pass_by(BEFORE_WRITE, entry.user_id)
+        commit(entry, *args, **options)
+        pass_by(AFTER_WRITE, entry.user_id)
         _here.wrote = True
         _written.set()
 

@@ -11,7 +11,7 @@ from statistics import median
 
 from faults import checker
 from faults.checker import Evidence, Moderated, Violation
-from faults.journal import Attempt, Journal
+from faults.journal import Attempt, Journal, Reply
 from faults.proxy import wait_until
 from faults.stage import MODERATED, PLAYERS, Moderator, Stage
 from faults.truth import Rows, Truth
@@ -137,6 +137,14 @@ class Run:
         send = self.send(start)
         self.writers.settle(send, attempt)
         send.close()
+
+    def send_once(self, attempt: Attempt, *, start: int = 0) -> Reply:
+        """Send an update to server `start`, and leave it at that."""
+        send = self.send(start)
+        reply = send(attempt)
+        send.close()
+        self.journal.answered(attempt, reply)
+        return reply
 
     def attempt(self, player: str, increment: int) -> Attempt:
         """An update in the journal, not yet sent."""

@@ -91,10 +91,13 @@ def lost_merge(run: Run) -> None:
             run.moderate(moderator, player, action, amount=-1, killed=True)
             moderator.kill()
             _expect_merged(run, player)
-        attempt = run.attempt(players[-1], 500_000)
-        _kill_at(run, stage.webs[0], armed.AFTER_WRITE)
-        run.settle(attempt)
+        # The same for an update whose client does not come back until the board is right.
+        attempt, web = run.attempt(players[-1], 500_000), stage.webs[0]
+        web.arm(armed.AFTER_WRITE, players[-1])
+        run.send_once(attempt)
+        _expect_killed(run, web, armed.AFTER_WRITE)
         _expect_merged(run, players[-1])
+        run.settle(attempt, start=1)
         moderator.start()
         for player in (players[-1], away[0], killed[0]):  # make room on the board again
             run.moderate(moderator, player, "hide")
@@ -315,13 +318,13 @@ def same_key(run: Run) -> None:
 def killed_at_points(run: Run) -> None:
     for number, point in enumerate(armed.POINTS):
         web = run.stage.webs[number % len(run.stage.webs)]
-        _kill_at(run, web, point)
+        web.arm(point)
+        _expect_killed(run, web, point)
         run.wait_for_updates(5)
         web.restart()
 
 
-def _kill_at(run: Run, web: Web, point: str) -> None:
-    web.arm(point)
+def _expect_killed(run: Run, web: Web, point: str) -> None:
     wait_until(lambda: not web.part.running, 20, f"{web.part.name} is killed {point}")
     run.expect(web.part.death() == "killed by SIGKILL", f"{web.part.name} {point}: {web.part.death()}")
 

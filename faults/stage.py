@@ -65,10 +65,10 @@ class Web:
     def port(self) -> int:
         return self.part.port
 
-    def arm(self, point: str) -> None:
-        """The next update that comes to this point kills the process."""
+    def arm(self, point: str, player: str = "") -> None:
+        """The next update (of this player) that comes to this point kills the process."""
         temporary = self.fail_point.with_suffix(".new")
-        temporary.write_text(point)
+        temporary.write_text(f"{point}\n{player}")
         temporary.rename(self.fail_point)
 
     def disarm(self) -> None:
