@@ -8,7 +8,7 @@ STACK = exec $(PYTHON) -m devstack
 RANDOM_MIX = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint token verify bench-path bench-fanout bench-ranks faults soak screenshots lock clean
+.PHONY: help run test lint token verify bench-path bench-fanout bench-frames bench-ranks faults soak screenshots audit lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +38,9 @@ bench-path: ## measure the way of an update from the POST to 100 open pages
 bench-fanout: ## measure boards to thousands of sockets, next to other servers
 	@$(STACK) bench-fanout
 
+bench-frames: ## measure how smoothly the page's rows move
+	@$(STACK) bench-frames
+
 bench-ranks: ## measure ranks among a million players
 	@$(STACK) bench-ranks
 
@@ -49,6 +52,9 @@ soak: ## half load with faults, and whether anything grows (MINUTES=30, SEED=)
 
 screenshots: ## take the README's pictures from a running demo (PORT=)
 	@$(STACK) screenshots
+
+audit: ## look for known vulnerabilities of what is locked
+	@$(STACK) audit
 
 lock: ## pin every package with its hashes, after a change of requirements*.txt
 	@$(STACK) lock

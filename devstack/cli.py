@@ -20,10 +20,12 @@ STORE_VARIABLES = {"PORT", "DATA_DIR", "DYNAMODB_ENDPOINT_URL", "REDIS_URL"}
 MODULES = {
     "bench-path": ("benchmarks.path", "measure the way of an update to the pages"),
     "bench-fanout": ("benchmarks.fanout", "measure boards to many sockets, next to other servers"),
+    "bench-frames": ("benchmarks.frames", "measure how smoothly the page moves"),
     "bench-ranks": ("benchmarks.ranks", "measure ranks among a million players"),
     "faults": ("faults", "every fault on real stores and processes, and what became of it"),
     "soak": ("faults.soak", "half load with faults for half an hour, and whether anything grows"),
     "screenshots": ("devstack.screenshots", "take the README's pictures from a running demo"),
+    "audit": ("devstack.audit", "look for known vulnerabilities of what is locked"),
     "lock": ("devstack.lock", "pin every package with its hashes, after a change of requirements*.txt"),
 }
 DEV_VERBS = {"test", "lint", *MODULES}
