@@ -45,14 +45,14 @@ def prepare(folder: Path) -> None:
 
 def _perform(folder: Path, options: argparse.Namespace) -> int:
     from faults import programme, report
-    from faults.run import Result
-    from faults.scenarios import SCENARIOS
+    from faults.result import Result
     from faults.stage import Stage
 
-    names = options.only or list(SCENARIOS)
-    unknown = [name for name in names if name not in SCENARIOS]
+    known = list(programme.SCENARIOS)
+    names = options.only or known
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise StackError(f"no such scenario: {', '.join(unknown)} (there are {', '.join(SCENARIOS)})")
+        raise StackError(f"no such scenario: {', '.join(unknown)} (there are {', '.join(known)})")
     seed = random.randrange(10**6) if options.seed is None else options.seed
     say(f"SEED={seed}")
     results: list[Result] = []

@@ -6,12 +6,37 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from faults.mix import Mix
-from faults.run import Result, Run, perform
-from faults.scenarios import SCENARIOS
+from faults.result import Result
+from faults.run import Run, perform
+from faults.scenarios import dynamodb, people, processes, ranking
+from faults.scenarios.mix import Mix, random_mix
 from faults.stage import Stage, Web
 from faults.watch import Repeated
 
+SCENARIOS = {
+    each.name: each
+    for each in (
+        ranking.lost_merge,
+        dynamodb.killed,
+        dynamodb.frozen,
+        dynamodb.slow,
+        dynamodb.failing,
+        dynamodb.replies_cut,
+        ranking.killed,
+        ranking.frozen,
+        ranking.flushed,
+        ranking.failover,
+        ranking.pubsub_killed,
+        processes.same_key,
+        processes.killed_at_points,
+        processes.rolling_restart,
+        people.viewers_cut,
+        people.viewers_that_do_not_read,
+        people.keys_in_trouble,
+        people.moderation,
+        random_mix,
+    )
+}
 #: In the fast programme a fault lasts this part of its time, and two seconds at least.
 FAST = 0.1
 

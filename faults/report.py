@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from devstack.files import ROOT
-from faults.run import Result
+from faults.result import Result
 
 RESULTS = ROOT / "docs" / "faults.json"
 PAGE = ROOT / "docs" / "reliability.md"

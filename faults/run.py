@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -10,42 +9,20 @@ from contextlib import contextmanager
 from statistics import median
 
 from faults import checker
-from faults.checker import Evidence, Moderated, Violation
+from faults.evidence import Evidence, Limits, Moderated, Violation, doubled, lost
 from faults.journal import Attempt, Journal, Reply
 from faults.proxy import wait_until
+from faults.result import Result, unavailable_s
 from faults.stage import MODERATED, PLAYERS, Moderator, Stage
 from faults.truth import Rows, Truth
 from faults.viewers import Page
 from faults.watch import Resources, Watch, resources
 from faults.writers import HttpSender, Increments, Writers
 
-#: Between acknowledgements of writers that keep on trying; longer counts as unavailable (s).
-UNAVAILABLE_S = 1.0
 #: How long a board may take before it is given up (s): longer than allowed, so that the table says how long.
 PATIENCE_S = 15.0
 
 _numbers = itertools.count(1)
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """A line of the table. Times in s, memory in MiB."""
-
-    name: str
-    title: str
-    attempted: int
-    acknowledged: int
-    counted: int
-    lost: int
-    doubled: int
-    unavailable_s: float
-    converged_p50_s: float | None
-    converged_max_s: float | None
-    memory_mib: float
-    share_503: float
-    seconds: float
-    violations: list[Violation]
-    notes: list[str]
 
 
 class Run:
@@ -61,7 +38,7 @@ class Run:
         threads: int = 8,
         pace: float = 60.0,
         scale: float = 1.0,
-        limits: checker.Limits | None = None,
+        limits: Limits | None = None,
         with_moderated: bool = False,
         watch_every_s: float = 0.25,
     ) -> None:
@@ -77,7 +54,7 @@ class Run:
         self._scale = scale
         self._with_moderated = with_moderated
         self._watch_every_s = watch_every_s
-        self._limits = limits or checker.Limits()
+        self._limits = limits or Limits()
         self._healed_at = 0.0
         self._healed_rows: Rows = ()
         self._own = 0
@@ -152,6 +129,23 @@ class Run:
         attempt = Attempt(f"{self.key}-own-{self._own}", player, increment, time.monotonic())
         self.journal.begin(attempt)
         return attempt
+
+    @contextmanager
+    def crowd(self, threads: int) -> Iterator[None]:
+        """More writers, as fast as they go, for a while."""
+        increments = itertools.count()
+        crowd = Writers(
+            self.send,
+            self.journal,
+            lambda dice: (f"crowd-{dice.randrange(40):02}", 1 + next(increments) % 1000),
+            threads=threads,
+            again=0,
+            name=f"{self.key}-crowd-{threads}",
+        ).start()
+        try:
+            yield
+        finally:
+            crowd.stop()
 
     def send(self, start: int = 0) -> HttpSender:
         """A sender of one's own, which begins at server `start`."""
@@ -248,8 +242,8 @@ class Run:
             len(attempts),
             sum(attempt.acknowledged for attempt in attempts),
             sum(1 for _ in evidence.updates()),
-            len(checker.lost(evidence)),
-            checker.doubled(evidence),
+            len(lost(evidence)),
+            doubled(evidence),
             unavailable_s(attempts, self.began, stopped_at),
             median(seconds) if seconds else None,
             max(seconds) if len(seconds) == len(self.pages) else None,
@@ -323,13 +317,6 @@ def perform(run: Run, work: Callable[[Run], None]) -> Result:
         return run.finish()
     finally:
         run.close()
-
-
-def unavailable_s(attempts: list[Attempt], began: float, ended: float) -> float:
-    """Sum of the times without an acknowledgement that are longer than UNAVAILABLE_S."""
-    times = sorted(at for a in attempts if (at := a.acknowledged_at) is not None)
-    gaps = [b - a for a, b in zip([began, *times], [*times, ended], strict=True)]
-    return sum(gap for gap in gaps[:-1] if gap > UNAVAILABLE_S)
 
 
 def _last_of(attempts: list[Attempt]) -> float:

@@ -22,7 +22,8 @@ from devstack.console import say
 from devstack.files import ROOT
 from faults import checker, programme, report
 from faults.__main__ import prepare
-from faults.run import Result, Run
+from faults.result import Result
+from faults.run import Run
 from faults.stage import Stage
 from faults.watch import Resources
 

@@ -24,7 +24,7 @@ from devstack.files import ROOT
 from devstack.part import Part
 from devstack.parts import start_dynamodb, start_valkey
 from devstack.ports import free_port
-from faults.checker import Moderated
+from faults.evidence import Moderated
 from faults.http_proxy import HttpProxy
 from faults.proxy import Proxy, wait_until
 from faults.truth import RankingKeys, Tables

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from faults.checker import Evidence, Limits, Moderated, check, doubled, lost
+from faults.checker import check
+from faults.evidence import Evidence, Limits, Moderated, doubled, lost
 from faults.journal import Attempt, Reply
 from faults.truth import Truth
 from faults.viewers import Page, Seen

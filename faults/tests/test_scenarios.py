@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from faults.programme import FAST, perform_one
+from faults.programme import FAST, SCENARIOS, perform_one
 from faults.report import table
-from faults.scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

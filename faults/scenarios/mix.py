@@ -27,7 +27,8 @@ from faults.http_proxy import (
 )
 from faults.proxy import wait_until
 from faults.run import Run
-from faults.scenarios import EMULATOR_KEEPS_S, scenario
+from faults.scenarios.catalogue import scenario
+from faults.scenarios.dynamodb import EMULATOR_KEEPS_S
 from faults.stage import MODERATED, Web, freeze, thaw
 
 #: A fault lasts between these times (s), and between two of a lane there is as much quiet.
