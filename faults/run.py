@@ -48,6 +48,7 @@ class Run:
         self.seed = seed
         self.actions: list[Moderated] = []
         self.notes: list[str] = []
+        self.resources_before: list[Resources] = []
         self.expected: list[Violation] = []
         self.pages: list[Page] = list(stage.pages)
         self._title = title

@@ -15,7 +15,6 @@ from faults.scenarios.catalogue import scenario
 from faults.stage import MODERATED, Web
 from faults.viewers import Idlers, Pages
 
-
 #: What a viewer that does not read may cost a server, frame and bookkeeping included.
 KIB_PER_VIEWER = 64
 
