@@ -84,15 +84,16 @@ def dynamodb(mix: Mix, dice: random.Random) -> None:
     proxy = stage.to_dynamodb
     kind = dice.choice(["slow", "errors", "throttled", "conflicts", "cut", "refused", "silent", "killed"])
     mix.struck[f"DynamoDB {kind}"] += 1
+    chances = random.Random(dice.random())  # of its own: how many calls there will be depends on the machine
     match kind:
         case "slow":
             proxy.delay(dice.uniform(0.1, 1.0))
         case "errors":
-            proxy.faults = chance(dice, {FAILED: 0.25, FAILED_AFTER: 0.25})
+            proxy.faults = chance(chances, {FAILED: 0.25, FAILED_AFTER: 0.25})
         case "throttled":
-            proxy.faults = chance(dice, {THROTTLED: 0.25, CANCELLED_THROTTLED: 0.25})
+            proxy.faults = chance(chances, {THROTTLED: 0.25, CANCELLED_THROTTLED: 0.25})
         case "conflicts":
-            proxy.faults = chance(dice, {CONFLICT: 0.3})
+            proxy.faults = chance(chances, {CONFLICT: 0.3})
         case "cut":
             proxy.faults = every_second_write(CUT)
         case "refused":
