@@ -19,7 +19,7 @@ from faults.run import Run
 from faults.scenarios.catalogue import expect_served, scenario
 from faults.stage import freeze, thaw
 
-#: A part of the emulator's, not DynamoDB's: what it acknowledged this long (s) ago survives SIGKILL.
+#: What the emulator (not DynamoDB) acknowledged this long (s) ago survives its SIGKILL.
 EMULATOR_KEEPS_S = 0.5
 
 
