@@ -109,6 +109,8 @@ class HttpProxy(Proxy):
                 pair.server.write(request)
                 await pair.server.drain()
                 reply = await _message(pair.server_reader)
+                if not reply:  # the server has gone: so does the connection
+                    return
             if await self._hold_back():
                 return
             if fault is not None:

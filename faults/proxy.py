@@ -56,7 +56,7 @@ class Proxy:
         self.delay_s = 0.0
         self._cutting = self._resetting = False
         self._call(self._listen())
-        self._loop.call_soon_threadsafe(self._flowing.set)
+        self._flowing_again()
 
     def delay(self, seconds: float) -> None:
         """Hold every reply back for this time (s)."""
@@ -91,6 +91,8 @@ class Proxy:
     def close(self) -> None:
         """End the proxy and its thread."""
         self.refuse()
+        self._flowing_again()
+        self._call(self._emptied())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
@@ -116,6 +118,13 @@ class Proxy:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+
+    def _flowing_again(self) -> None:
+        self._loop.call_soon_threadsafe(self._flowing.set)
+
+    async def _emptied(self) -> None:
+        while self._pairs:
+            await asyncio.sleep(0.005)
 
     async def _drop(self) -> None:
         for pair in list(self._pairs):
