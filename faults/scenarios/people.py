@@ -131,5 +131,6 @@ def moderation(run: Run) -> None:
             run.last(4)
             run.moderate(moderator, banned, "unban")
         for player in MODERATED[:3]:
+            run.update(player, 1)  # who was erased starts again
             run.moderate(moderator, player, "hide")
             run.moderate(moderator, player, "unhide")
