@@ -14,6 +14,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 BOARD_SIZE = 10
+#: How long the tables are read again until they hold still (s).
+PATIENCE_S = 60.0
 
 #: (user id, name or None, score) of each row, best first.
 Rows = tuple[tuple[str, str | None, int], ...]
@@ -84,13 +86,19 @@ class Tables:
 
     def read(self) -> Truth:
         """Everything, once no player's version moves while it is being read."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while True:
-            before = self._players()
-            ledger: dict[str, list[Entry]] = {}
-            for item in self._scan("ScoreLedger"):
-                ledger.setdefault(item["userId"], []).append(_entry(item))
-            players = self._players()
+            try:
+                before = self._players()
+                ledger: dict[str, list[Entry]] = {}
+                for item in self._scan("ScoreLedger"):
+                    ledger.setdefault(item["userId"], []).append(_entry(item))
+                players = self._players()
+            except Away:  # an emulator that has only just started
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+                continue
             if players == before:
                 for entries in ledger.values():
                     entries.sort(key=lambda entry: entry.version)

@@ -45,6 +45,8 @@ DEADLINE_S = 2.0
 #: How long (s) a board read from the index is good for, while the ranking is not: a hub that looks each
 #: second must not be handed one without a ban that was answered a second ago.
 INDEX_BOARD_S = 0.7
+#: Whoever wants it while another reads it waits this long (s) at most, then gets the last board known.
+INDEX_WAIT_S = 1.0
 #: Nominees that a board read from the index is made of: room for those the table will not confirm.
 INDEX_NOMINEES = 30
 
@@ -104,7 +106,7 @@ def add_points(
     try:
         known, certain, floor = _guess(user_id, demand)
         if ticket is not None and ticket.expires_at + settings.SCOREBOARD_TICKET_LEEWAY_S < now_ms() / 1000:
-            return _replay(user_id, increment, key, known)
+            return _replay(user_id, increment, key, known, deadline)
         return _add_points(user_id, increment, key, known, certain, floor, deadline)
     finally:
         lock.release()
@@ -121,11 +123,11 @@ def _check_ticket(ticket: Ticket, user_id: str, increment: int, key: str) -> Non
         raise TicketInvalid("The ticket is valid for longer than the ledger remembers it.")
 
 
-def _replay(user_id: str, increment: int, key: str, known: Player) -> Accepted:
+def _replay(user_id: str, increment: int, key: str, known: Player, deadline: float) -> Accepted:
     entry = repository.read_entry(user_id, key)
     if entry is None:
         raise TicketExpired
-    return _answered_before(entry, scoring.request_hash(user_id, increment), known, undecided=False)
+    return _answered_before(entry, scoring.request_hash(user_id, increment), known, deadline)
 
 
 def _add_points(
@@ -134,7 +136,8 @@ def _add_points(
     digest = scoring.request_hash(user_id, increment)
     undecided = False
     wait_s = 0.01
-    while True:
+    failure: ScoreboardError = Unavailable()
+    while _time_for_a_call(deadline):
         now = now_ms()
         refusal = _refusal(known, increment, now)
         if refusal and not certain:
@@ -144,7 +147,7 @@ def _add_points(
             entry = repository.read_entry(user_id, key)
             if entry is None:
                 raise refusal
-            return _answered_before(entry, digest, known, undecided)
+            return _answered_before(entry, digest, known, deadline, undecided)
         player = scoring.increased(known, increment, now)
         entry = Entry(
             user_id=user_id,
@@ -158,16 +161,17 @@ def _add_points(
             request_hash=digest,
             expires_at=now // 1000 + settings.SCOREBOARD_LEDGER_DAYS * 86_400,
         )
-        failure: ScoreboardError
         try:
             repository.commit(entry, player, known, floor=floor, now=now)
         except repository.EntryExists as exists:
-            return _answered_before(exists.entry, digest, known, undecided)
+            return _answered_before(exists.entry, digest, known, deadline, undecided)
         except repository.PlayerMoved as moved:
             known, certain, failure = moved.player, True, Conflict()
         except repository.Contended:
             failure = Conflict()
             pause(wait_s, deadline)
+            if not _time_for_a_call(deadline):
+                break
             known, certain = read_player(user_id), True
         except Throttled as throttled:
             failure = throttled
@@ -183,11 +187,14 @@ def _add_points(
             merge([player])
             return Accepted(player.score, replayed=False)
         wait_s = min(2 * wait_s, 0.2)
-        if time.monotonic() > deadline:
-            break
     if not undecided:
         raise failure
-    return _look_up(user_id, key, digest, known)
+    return _look_up(user_id, key, digest, known, deadline)
+
+
+def _time_for_a_call(deadline: float) -> bool:
+    """Whether a call to the table that gets no answer would be over in time."""
+    return time.monotonic() + READ_TIMEOUT_S <= deadline
 
 
 def _refusal(player: Player, increment: int, now: int) -> ScoreboardError | None:
@@ -218,23 +225,27 @@ def read_player(user_id: str) -> Player:
     return repository.read_player(user_id) or Player(user_id)
 
 
-def _answered_before(entry: Entry, digest: str, known: Player, undecided: bool) -> Accepted:
+def _answered_before(
+    entry: Entry, digest: str, known: Player, deadline: float, undecided: bool = False
+) -> Accepted:
     if entry.request_hash != digest:
         raise KeyReused
-    if known.version < entry.version:  # its merge may have been lost
+    if known.version < entry.version and _time_for_a_call(deadline):  # its merge may have been lost
         merge([read_player(entry.user_id)])
     # After an undecided try of this very request, it was most likely that one that counted.
     return Accepted(entry.new_score, replayed=not undecided)
 
 
-def _look_up(user_id: str, key: str, digest: str, known: Player) -> Accepted:
+def _look_up(user_id: str, key: str, digest: str, known: Player, deadline: float) -> Accepted:
+    if not _time_for_a_call(deadline):
+        raise OutcomeUnknown
     try:
         entry = repository.read_entry(user_id, key)
     except Unavailable as error:
         raise OutcomeUnknown from error
     if entry is None:
         raise OutcomeUnknown
-    return _answered_before(entry, digest, known, undecided=True)
+    return _answered_before(entry, digest, known, deadline, undecided=True)
 
 
 def pause(seconds: float, deadline: float) -> None:
@@ -266,22 +277,42 @@ def get_board() -> Board:
 
 
 class _IndexBoard:
-    """The board as the index nominates it and the table confirms it; read once a second at most."""
+    """The board as the index nominates it and the table confirms it.
+
+    Read once in INDEX_BOARD_S at most, by one caller: the others wait for its result, also for its failure,
+    and no longer than INDEX_WAIT_S.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._board: Board | None = None
-        self._read_at = 0.0
+        self._read_at = self._failed_at = float("-inf")
 
     def get(self) -> Board:
-        with self._lock:
+        """Raises Unavailable."""
+        began = time.monotonic()
+        if not self._lock.acquire(timeout=INDEX_WAIT_S):
+            raise Unavailable
+        try:
             if self._board is None or time.monotonic() - self._read_at > INDEX_BOARD_S:
-                nominated = [user_id for user_id, _ in repository.nominees(INDEX_NOMINEES)]
-                rows = scoring.rows_of(repository.read_players(nominated).values())
-                now = now_ms()
-                self._board = Board(rows, now * 1000, now, from_index=True)
-                self._read_at = time.monotonic()
+                if self._failed_at > began:
+                    raise Unavailable
+                self._read()
+            assert self._board
             return self._board
+        finally:
+            self._lock.release()
+
+    def _read(self) -> None:
+        try:
+            nominated = [user_id for user_id, _ in repository.nominees(INDEX_NOMINEES)]
+            rows = scoring.rows_of(repository.read_players(nominated).values())
+        except Unavailable:
+            self._failed_at = time.monotonic()
+            raise
+        now = now_ms()
+        self._board = Board(rows, now * 1000, now, from_index=True)
+        self._read_at = time.monotonic()
 
 
 _index_board = _IndexBoard()

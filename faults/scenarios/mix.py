@@ -152,7 +152,8 @@ def processes(mix: Mix, dice: random.Random) -> None:
         except TimeoutError:  # no update came there: a store was away
             web.disarm()
     else:
-        os.kill(web.part.pid, signal.SIGTERM if kind == "SIGTERM" else signal.SIGKILL)
+        if web.part.running:
+            os.kill(web.part.pid, signal.SIGTERM if kind == "SIGTERM" else signal.SIGKILL)
         wait_until(lambda: not web.part.running, 30, f"{web.part.name} ends on {kind}")
     if not web.part.running:
         web.part.reap()
