@@ -27,7 +27,7 @@ from devstack.ports import free_port
 from faults.evidence import Moderated
 from faults.http_proxy import HttpProxy
 from faults.proxy import Proxy, wait_until
-from faults.truth import RankingKeys, Tables
+from faults.truth import Away, RankingKeys, Tables
 from faults.viewers import Page, Pages
 
 #: Who plays. The last ones are those that moderators have a look at.
@@ -36,6 +36,8 @@ MODERATED = [f"moderated-{number:02}" for number in range(4)]
 PAGES = 8
 #: Updates that one process answers at a time: few, so that this machine can offer more.
 MAX_WRITES = 32
+#: DynamoDB Local that has just started is slower than clients wait for; later it reads all in this time (s).
+WARM_S = 0.5
 #: Lines of the servers' logs that are kept for the checker.
 LOG_LINES = 50_000
 
@@ -241,6 +243,7 @@ class Stage:
                 store.reap()
                 store.start()
             store.wait_ready()
+        wait_until(self._answers_fast, 30, "DynamoDB Local has warmed up")
         for web in self.webs:
             web.disarm()
         starting = [threading.Thread(target=web.restart) for web in self.webs if not web.part.running]
@@ -248,6 +251,14 @@ class Stage:
             each.start()
         for each in starting:
             each.join()
+
+    def _answers_fast(self) -> bool:
+        began = time.monotonic()
+        try:
+            self.tables.rows()
+        except Away:
+            return False
+        return time.monotonic() - began < WARM_S
 
     def moderate(
         self, moderator: Moderator, player: str, action: str, amount: int = 0, seconds: float = 60

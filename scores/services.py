@@ -32,7 +32,7 @@ from scores.errors import (
 )
 from scores.identity import Identity
 from scores.limits import NO_DEMAND, Demand, known_refusals, local_limiter
-from scores.merging import current_ranking, merge
+from scores.merging import current_ranking, leave_to_reconciler, merge
 from scores.models import READ_TIMEOUT_S
 from scores.ranking import RankingUnavailable
 from scores.scoring import Board, Entry, Player, Standing
@@ -230,8 +230,11 @@ def _answered_before(
 ) -> Accepted:
     if entry.request_hash != digest:
         raise KeyReused
-    if known.version < entry.version and _time_for_a_call(deadline):  # its merge may have been lost
-        merge([read_player(entry.user_id)])
+    if known.version < entry.version:  # its merge may have been lost
+        if _time_for_a_call(deadline):
+            merge([read_player(entry.user_id)])
+        else:
+            leave_to_reconciler([entry.user_id])
     # After an undecided try of this very request, it was most likely that one that counted.
     return Accepted(entry.new_score, replayed=not undecided)
 
