@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -233,11 +234,13 @@ class Run:
             resources_after=self._settled_resources(),
             keys_before=self.keys_before,
             keys_after=self.stage.ranking.key_count(),
+            load=os.getloadavg()[0] / (os.cpu_count() or 1),
             limits=self._limits,
         )
         idle_s = checker.idle_s(evidence)
-        if idle_s > 0.1:
-            self.note(f"a busy machine: an idle request took up to {idle_s * 1000:.0f} ms")
+        if evidence.load > 1:
+            idle = f"an idle request took up to {idle_s * 1000:.0f} ms"
+            self.note(f"a busy machine: {evidence.load:.1f} processes wanted each core, {idle}")
         seconds = [s for s in evidence.caught_up_s.values() if s is not None]
         answers = [reply.status for attempt in attempts for reply in attempt.replies if reply.status]
         return Result(
