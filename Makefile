@@ -2,16 +2,16 @@
 PYTHON ?= python3
 PORT ?= 8000
 DATA_DIR ?= .local
-export PORT DATA_DIR
+export PORT DATA_DIR URL
 
 STACK = exec $(PYTHON) -m devstack
 RANDOM_MIX = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint token verify bench-path bench-fanout bench-frames bench-ranks faults soak screenshots audit lock clean
+.PHONY: help run test lint token verify bench-path bench-fanout bench-neighbours bench-frames bench-ranks faults soak smoke costs screenshots synth deploy diff audit lock clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: ## start everything: http://127.0.0.1:8000 (PORT=, DATA_DIR=, DEMO=1 for simulated players)
 	@$(STACK) run --stop-with-parent $(if $(filter-out 0 no false,$(DEMO)),--demo)
@@ -38,6 +38,9 @@ bench-path: ## measure the way of an update from the POST to 100 open pages
 bench-fanout: ## measure boards to thousands of sockets, next to other servers
 	@$(STACK) bench-fanout
 
+bench-neighbours: ## measure what viewers do to each other and to HTTP
+	@$(STACK) bench-neighbours
+
 bench-frames: ## measure how smoothly the page's rows move
 	@$(STACK) bench-frames
 
@@ -50,8 +53,27 @@ faults: ## every fault, and the table of what became of it (ONLY="F4 F9", FAST=1
 soak: ## half load with faults, and whether anything grows (MINUTES=30, SEED=)
 	@$(STACK) soak --args='$(RANDOM_MIX)'
 
+smoke: ## check a deployed scoreboard from the outside: make smoke URL=https://board.example.com
+	@$(STACK) smoke
+
+costs: ## compute what it costs on AWS, from list prices, and write docs/costs.md
+	@$(STACK) costs
+
 screenshots: ## take the README's pictures from a running demo (PORT=)
 	@$(STACK) screenshots
+
+# What deploy/settings.py reads, as far as it is given.
+GIVEN = $(foreach name,ENVIRONMENT DOMAIN ZONE_ID ZONE_NAME REGION ALARM_EMAIL PUBLIC ADMIN_CIDRS SERVER_CIDRS \
+  OIDC_ISSUER OIDC_CLIENT_ID SENTRY_SECRET BEANSTALK_PLATFORM,$(if $($(name)),--set '$(name)=$($(name))'))
+
+synth: ## make and check the CloudFormation templates: no account, no network
+	@$(STACK) synth $(GIVEN)
+
+deploy: ## put everything on AWS: ENVIRONMENT= DOMAIN= ZONE_ID= ZONE_NAME= REGION= ALARM_EMAIL= (docs/deploy.md)
+	@$(STACK) deploy $(GIVEN) $(if $(YES),--yes)
+
+diff: ## what `make deploy` would change, with the same variables
+	@$(STACK) diff $(GIVEN)
 
 audit: ## look for known vulnerabilities of what is locked
 	@$(STACK) audit

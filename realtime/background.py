@@ -12,8 +12,11 @@ import threading
 import time
 from typing import Any
 
+from django.conf import settings
+
 from realtime import broadcaster
 from realtime.hub import Hub, hub
+from scoreboard_site import emf, metrics
 from scores import maintenance, ranking, repository
 from scores.errors import Unavailable
 
@@ -35,6 +38,7 @@ class Background:
         self._tables_seen = False
         self.draining = False
         self._stopping = threading.Event()
+        self._metrics: emf.Writer | None = None
 
     @property
     def ready(self) -> bool:
@@ -47,13 +51,24 @@ class Background:
         self._started = True
         broadcaster.use_loop(asyncio.get_running_loop())
         self._hub.start()
+        if settings.SCOREBOARD_METRICS_EVERY_S:
+            metrics.watch(metrics.OPEN_SOCKETS, lambda: self._hub.viewers)
+            self._metrics = emf.Writer(
+                settings.SCOREBOARD_METRICS_NAMESPACE, settings.SCOREBOARD_METRICS_EVERY_S
+            )
+            self._metrics.start()
         # A daemon: a store that does not answer must not keep a process from ending.
         threading.Thread(target=self._maintain, name="reconciler", daemon=True).start()
 
     def stop(self) -> None:
-        """Let the reconciler end after its round; the hub is stopped by who drains the sockets."""
+        """Let the reconciler end after its round, and write the last metrics.
+
+        The hub is stopped by who drains the sockets.
+        """
         self._stopping.set()
         ranking.repair_wanted.set()
+        if self._metrics is not None:
+            self._metrics.stop()
 
     def _maintain(self) -> None:
         while not self._stopping.is_set() and not self._see_tables():

@@ -11,9 +11,12 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
 
+from scoreboard_site import metrics
 from scores import ranking, repository, scoring
 from scores.errors import (
     Banned,
@@ -35,16 +38,16 @@ from scores.limits import NO_DEMAND, Demand, known_refusals, local_limiter
 from scores.merging import current_ranking, leave_to_reconciler, merge
 from scores.models import READ_TIMEOUT_S
 from scores.ranking import RankingUnavailable
-from scores.scoring import Board, Entry, Player, Standing
+from scores.scoring import Board, Entry, Player, Row, Standing
 from scores.tickets import Ticket
 
 logger = logging.getLogger(__name__)
 
 #: All tries of one update end within this time (s).
 DEADLINE_S = 2.0
-#: How long (s) a board read from the index is good for, while the ranking is not: a hub that looks each
-#: second must not be handed one without a ban that was answered a second ago.
-INDEX_BOARD_S = 0.7
+#: How long (s) a board read from the index is good for, while the ranking is not. With the hub's poll
+#: (realtime.hub.POLL_AWAY_S) a ban is on no board that is sent a second later.
+INDEX_BOARD_S = 0.3
 #: Whoever wants it while another reads it waits this long (s) at most, then gets the last board known.
 INDEX_WAIT_S = 1.0
 #: Nominees that a board read from the index is made of: room for those the table will not confirm.
@@ -100,14 +103,22 @@ def add_points(
         raise TicketRequired
     known_refusals.check(demand)
     deadline = time.monotonic() + DEADLINE_S
+    with one_at_a_time(user_id):
+        known, certain, floor = _guess(user_id, demand)
+        if ticket is not None and ticket.expires_at + settings.SCOREBOARD_TICKET_LEEWAY_S < now_ms() / 1000:
+            return _replay(user_id, increment, key, known, deadline)
+        kind = "update" if ticket is None else "ticket"
+        return _add_points(user_id, increment, key, kind, known, certain, floor, deadline)
+
+
+@contextmanager
+def one_at_a_time(user_id: str) -> Iterator[None]:
+    """The turn of one writer of this process at this player. Raises Conflict after half a DEADLINE_S."""
     lock = _player_locks[hash(user_id) % len(_player_locks)]
     if not lock.acquire(timeout=DEADLINE_S / 2):
         raise Conflict
     try:
-        known, certain, floor = _guess(user_id, demand)
-        if ticket is not None and ticket.expires_at + settings.SCOREBOARD_TICKET_LEEWAY_S < now_ms() / 1000:
-            return _replay(user_id, increment, key, known, deadline)
-        return _add_points(user_id, increment, key, known, certain, floor, deadline)
+        yield
     finally:
         lock.release()
 
@@ -131,7 +142,14 @@ def _replay(user_id: str, increment: int, key: str, known: Player, deadline: flo
 
 
 def _add_points(
-    user_id: str, increment: int, key: str, known: Player, certain: bool, floor: int, deadline: float
+    user_id: str,
+    increment: int,
+    key: str,
+    kind: str,
+    known: Player,
+    certain: bool,
+    floor: int,
+    deadline: float,
 ) -> Accepted:
     digest = scoring.request_hash(user_id, increment)
     undecided = False
@@ -152,7 +170,7 @@ def _add_points(
         entry = Entry(
             user_id=user_id,
             entry_id=key,
-            kind="update",
+            kind=kind,
             increment=increment,
             new_score=player.score,
             version=player.version,
@@ -167,8 +185,10 @@ def _add_points(
             return _answered_before(exists.entry, digest, known, deadline, undecided)
         except repository.PlayerMoved as moved:
             known, certain, failure = moved.player, True, Conflict()
+            metrics.record(metrics.LEDGER_CONFLICTS)
         except repository.Contended:
             failure = Conflict()
+            metrics.record(metrics.LEDGER_CONFLICTS)
             pause(wait_s, deadline)
             if not _time_for_a_call(deadline):
                 break
@@ -279,6 +299,16 @@ def get_board() -> Board:
     return _last_board
 
 
+def rows_in_table(also: Iterable[str] = ()) -> tuple[Row, ...]:
+    """The Top 10 as the table has it: nominated by the index, and by `also` (user ids), read consistently.
+
+    One query and one batch of at most INDEX_NOMINEES players and those of `also`. Raises Unavailable or
+    Throttled.
+    """
+    nominated = [user_id for user_id, _ in repository.nominees(INDEX_NOMINEES)]
+    return scoring.rows_of(repository.read_players(dict.fromkeys([*nominated, *also])).values())
+
+
 class _IndexBoard:
     """The board as the index nominates it and the table confirms it.
 
@@ -308,8 +338,7 @@ class _IndexBoard:
 
     def _read(self) -> None:
         try:
-            nominated = [user_id for user_id, _ in repository.nominees(INDEX_NOMINEES)]
-            rows = scoring.rows_of(repository.read_players(nominated).values())
+            rows = rows_in_table()
         except Unavailable:
             self._failed_at = time.monotonic()
             raise
