@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from devstack import process
+from devstack.errors import StackError
 from devstack.files import ROOT
 from devstack.part import Part
 from devstack.parts import start_dynamodb, start_valkey
@@ -220,15 +222,15 @@ class Stage:
         return local_issuer.mint(subject, WRITE_SCOPE)
 
     def run_command(self, *arguments: str) -> None:
-        """A management command, past the proxies."""
+        """A management command that may be repeated, past the proxies."""
         past = {"DYNAMODB_ENDPOINT_URL": self.dynamodb.url, "REDIS_URL": self.valkey.url}
-        subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            env={**os.environ, **self.environment, **past},
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-        )
+        env = {**os.environ, **self.environment, **past}
+        for left in reversed(range(3)):  # on a busy machine a store that has just started is slow
+            code, output = process.run([sys.executable, "manage.py", *arguments], env=env, cwd=ROOT)
+            if code == 0:
+                return
+            if not left:
+                raise StackError(f"{arguments[0]} failed: {output[-2000:]}")
 
     def moderator(self) -> Moderator:
         return Moderator(self.folder, self.environment)
