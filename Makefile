@@ -5,9 +5,10 @@ DATA_DIR ?= .local
 export PORT DATA_DIR URL
 
 STACK = exec $(PYTHON) -m devstack
+RANDOM_MIX = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint token verify bench-path bench-fanout bench-neighbours bench-frames bench-ranks smoke costs screenshots synth deploy diff audit lock clean
+.PHONY: help run test lint token verify bench-path bench-fanout bench-neighbours bench-frames bench-ranks faults soak smoke costs screenshots synth deploy diff audit lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +46,12 @@ bench-frames: ## measure how smoothly the page's rows move
 
 bench-ranks: ## measure ranks among a million players
 	@$(STACK) bench-ranks
+
+faults: ## every fault, and the table of what became of it (ONLY="F4 F9", FAST=1; MINUTES=, SEED= for the random mix)
+	@$(STACK) faults --args='$(if $(ONLY),--only $(ONLY)) $(if $(FAST),--fast) $(RANDOM_MIX)'
+
+soak: ## half load with faults, and whether anything grows (MINUTES=30, SEED=)
+	@$(STACK) soak --args='$(RANDOM_MIX)'
 
 smoke: ## check a deployed scoreboard from the outside: make smoke URL=https://board.example.com
 	@$(STACK) smoke

@@ -23,6 +23,8 @@ MODULES = {
     "bench-neighbours": ("benchmarks.neighbours", "measure what viewers do to each other and to HTTP"),
     "bench-frames": ("benchmarks.frames", "measure how smoothly the page moves"),
     "bench-ranks": ("benchmarks.ranks", "measure ranks among a million players"),
+    "faults": ("faults", "every fault on real stores and processes, and what became of it"),
+    "soak": ("faults.soak", "half load with faults for half an hour, and whether anything grows"),
     "screenshots": ("devstack.screenshots", "take the README's pictures from a running demo"),
     "smoke": ("devstack.smoke", "check a deployed scoreboard, at URL, from the outside"),
     "costs": ("benchmarks.costs", "compute what it costs on AWS from list prices: docs/costs.md"),
@@ -99,7 +101,8 @@ def parser() -> argparse.ArgumentParser:
     token.add_argument("--scope")
     verbs.add_parser("verify", help="check every ledger against its player")
     for name, (_, text) in MODULES.items():
-        verbs.add_parser(name, help=text)
+        module = verbs.add_parser(name, help=text)
+        module.add_argument("--args", default="", help="its own arguments, in one string")
     for name, text in AWS_VERBS.items():
         aws = verbs.add_parser(name, help=text)
         aws.add_argument(
@@ -166,7 +169,7 @@ def verify(options: argparse.Namespace) -> int:
 
 
 def module(options: argparse.Namespace) -> int:
-    return _call("-m", MODULES[options.verb][0])
+    return _call("-m", MODULES[options.verb][0], *shlex.split(options.args))
 
 
 def aws(options: argparse.Namespace) -> int:

@@ -23,6 +23,8 @@ from scores.errors import Unavailable
 logger = logging.getLogger(__name__)
 
 RECONCILE_EVERY_S = 2.0
+#: After a round that failed for a store's sake there is work left: the next one comes after this time (s).
+RECONCILE_AGAIN_S = 0.5
 #: However often Redis fails and comes back, rounds are at least this far apart (s).
 RECONCILE_PAUSE_S = 0.25
 
@@ -72,14 +74,16 @@ class Background:
         while not self._stopping.is_set() and not self._see_tables():
             self._stopping.wait(1.0)
         while not self._stopping.is_set():
+            pause_s = RECONCILE_EVERY_S
             try:
                 maintenance.reconcile_ranking()
             except (ranking.RankingUnavailable, Unavailable) as error:
                 logger.info("reconciling is left to the next round: %s", error)
+                pause_s = RECONCILE_AGAIN_S
             except Exception:
                 logger.exception("reconciling failed")
             time.sleep(RECONCILE_PAUSE_S)
-            ranking.repair_wanted.wait(RECONCILE_EVERY_S - RECONCILE_PAUSE_S)
+            ranking.repair_wanted.wait(pause_s - RECONCILE_PAUSE_S)
             ranking.repair_wanted.clear()
 
     def _see_tables(self) -> bool:

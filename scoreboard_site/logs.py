@@ -13,6 +13,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import redis
+
 #: Id of the request that is being answered, if any.
 request_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
 
@@ -49,6 +51,18 @@ def without_secrets(text: str) -> str:
 def _one_line(text: str) -> str:
     # What a client sent must not look like another line of the log.
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", without_secrets(text))
+
+
+class WithoutTraceback(logging.Filter):
+    """For the logger of a library: that Redis went away is worth a line, and no traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, OSError | redis.RedisError):
+            record.msg, record.args = f"{record.getMessage()}: {type(error).__name__}", None
+            record.exc_info = None
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
 
 
 class Redact(logging.Filter):

@@ -332,7 +332,10 @@ if LOG_FILE:
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "scoreboard_site.logs.Redact"}},
+    "filters": {
+        "redact": {"()": "scoreboard_site.logs.Redact"},
+        "without_traceback": {"()": "scoreboard_site.logs.WithoutTraceback"},
+    },
     "formatters": {
         "line": {
             "()": "scoreboard_site.logs.LineFormatter",
@@ -354,6 +357,7 @@ LOGGING = {
         # A line for every 4xx and 503: those worth a line are in scores.security, with more in it.
         "django.request": {"level": "CRITICAL"},
         "daphne": {"level": "WARNING"},
+        "channels_redis.pubsub": {"filters": ["without_traceback"]},
         "axes": {"level": "ERROR"},  # names accounts, in whose place people type passwords
         "pynamodb": {"level": "WARNING"},
         "botocore": {"level": "WARNING"},

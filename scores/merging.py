@@ -54,13 +54,18 @@ def merge(players: Iterable[Player]) -> Merge:
     except RankingUnavailable as error:
         logger.warning("merge of %d players is left to the reconciler: %s", len(players), error)
         metrics.record(metrics.MERGES_LEFT, len(players))
-        with _state_lock:
-            _unmerged.update(dict.fromkeys(p.user_id for p in players))
-            while len(_unmerged) > _UNMERGED_MAX:
-                _unmerged.popitem(last=False)
+        leave_to_reconciler(player.user_id for player in players)
         return Merge(0, None)
     announce(merged.revision)
     return merged
+
+
+def leave_to_reconciler(user_ids: Iterable[str]) -> None:
+    """Have these players read and merged in the next round of this process."""
+    with _state_lock:
+        _unmerged.update(dict.fromkeys(user_ids))
+        while len(_unmerged) > _UNMERGED_MAX:
+            _unmerged.popitem(last=False)
 
 
 def drop(versions: dict[str, int]) -> Merge:

@@ -33,6 +33,9 @@ T = TypeVar("T")
 TIMEOUT_S = 0.2
 FAILURES_TO_OPEN = 2
 OPEN_S = 1.0
+#: Redis that was lost may come back without what was merged meanwhile, a ban for instance. For this time (s)
+#: its board is not believed; until then the reconciler has compared it with the table.
+DOUBT_S = 3.0
 _SCRIPT = (Path(__file__).parent / "ranking.lua").read_text()
 _SCANNED_AT_ONCE = 1000
 _MEMBER_ID = len(f"{MAX_MS}#")
@@ -46,13 +49,21 @@ class RankingUnavailable(Exception):
 
 
 class Breaker:
-    """Skips calls for OPEN_S after FAILURES_TO_OPEN failures in a row, then lets one probe through."""
+    """Skips calls for OPEN_S after FAILURES_TO_OPEN failures in a row, then lets one probe through.
+
+    `in_doubt` for DOUBT_S after that, and after every lost connection, as by a failover.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._failures = 0
         self._retry_at = 0.0
+        self._doubted_until = float("-inf")
+
+    @property
+    def in_doubt(self) -> bool:
+        return self._clock() < self._doubted_until
 
     @property
     def is_open(self) -> bool:
@@ -73,14 +84,19 @@ class Breaker:
         with self._lock:
             was_open = self._failures >= FAILURES_TO_OPEN
             self._failures = 0
+            if was_open:
+                self._doubted_until = self._clock() + DOUBT_S
         if was_open:
             logger.warning("the ranking answers again")
             repair_wanted.set()
 
-    def failed(self) -> None:
+    def failed(self, *, lost: bool = False) -> None:
+        """`lost`: the connection was, so that the next one may lead to another Redis."""
         with self._lock:
             self._failures += 1
             self._retry_at = self._clock() + OPEN_S
+            if lost:
+                self._doubted_until = self._clock() + DOUBT_S
             if self._failures == FAILURES_TO_OPEN:
                 logger.warning("the ranking does not answer; it is skipped until it does")
         repair_wanted.set()
@@ -88,6 +104,11 @@ class Breaker:
 
 _breaker = Breaker()
 metrics.watch(metrics.CACHE_DOWN, lambda: _breaker.is_open)
+
+
+def in_doubt() -> bool:
+    """Whether what the ranking shows may be older than what it showed before."""
+    return _breaker.in_doubt
 
 
 @functools.cache
@@ -106,7 +127,7 @@ def _guarded(call: Callable[[], T]) -> T:
     try:
         result = call()
     except redis.RedisError as error:
-        _breaker.failed()
+        _breaker.failed(lost=isinstance(error, redis.ConnectionError))
         raise RankingUnavailable(type(error).__name__) from error
     _breaker.succeeded()
     return result

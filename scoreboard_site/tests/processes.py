@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -73,20 +72,6 @@ def post(
         headers={"Authorization": f"Bearer {token}", "Idempotency-Key": key},
         timeout=timeout,
     )
-
-
-def post_until_settled(part: Part, token: str, user_id: str, increment: int, key: str) -> httpx.Response:
-    """As a good client: the same key again while the answer is 503 or none."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            response = post(part, token, user_id, increment, key)
-            if response.status_code != 503:
-                return response
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError("no answer in time")
 
 
 def run_moderate(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
