@@ -297,6 +297,7 @@ def main() -> None:
         dynamodb = start_dynamodb(None)
         try:
             for row in options.rows:
+                kept.setdefault("load", {})[row] = os.getloadavg()[0]
                 found: dict[int, list[Measured]] = {size: [] for size in plan.sizes(row)}
                 for size, measured in ROWS[row](plan, dynamodb, Path(folder)):
                     progress(row, size, measured)
