@@ -56,7 +56,7 @@ def parts(results: Mapping[str, Any]) -> dict[str, str]:
         }
         texts["updates"] = table("updates/s offered", results["updates"], columns)
     for row, load in results.get("load", {}).items():
-        texts[row] += f"\n\nLoad average of the machine before the run: {load:.1f}."
+        texts[row] = texts.get(row, "") + f"\n\nLoad average of the machine before the run: {load:.1f}."
     if {"viewers", "updates", "players"} <= set(results):
         texts["model"] = capacity(results)
     return texts
