@@ -77,7 +77,7 @@ screenshots: ## take the README's pictures from a running demo (PORT=)
 
 # What deploy/settings.py reads, as far as it is given.
 GIVEN = $(foreach name,ENVIRONMENT DOMAIN ZONE_ID ZONE_NAME REGION ALARM_EMAIL PUBLIC ADMIN_CIDRS SERVER_CIDRS \
-  OIDC_ISSUER OIDC_CLIENT_ID SENTRY_SECRET BEANSTALK_PLATFORM,$(if $($(name)),--set '$(name)=$($(name))'))
+  OIDC_ISSUER OIDC_CLIENT_ID SENTRY_SECRET RESTORED BEANSTALK_PLATFORM,$(if $($(name)),--set '$(name)=$($(name))'))
 
 synth: ## make and check the CloudFormation templates: no account, no network
 	@$(STACK) synth $(GIVEN)
