@@ -251,6 +251,7 @@ def offer(world: World, part: Part, rate: int, seconds: float) -> Measured:
             time.sleep(max(0.0, due - time.perf_counter()))
             pool.submit(one, dice.choice(world.stored), due)
         pool.shutdown(wait=True)
+    time.sleep(max(0.0, began + seconds - time.perf_counter()))
     elapsed = time.perf_counter() - began
     cpu = cpu_s(part.pid) - cpu
     for sender in senders:
@@ -296,6 +297,7 @@ def main() -> None:
         dynamodb = start_dynamodb(None)
         try:
             for row in options.rows:
+                kept.setdefault("load", {})[row] = os.getloadavg()[0]
                 found: dict[int, list[Measured]] = {size: [] for size in plan.sizes(row)}
                 for size, measured in ROWS[row](plan, dynamodb, Path(folder)):
                     progress(row, size, measured)
