@@ -11,7 +11,7 @@ from ulid import ULID
 
 from scores import repository, scoring, services
 from scores.errors import Banned, Conflict, OutcomeUnknown, Refused, Unavailable, VersionMoved
-from scores.merging import current_ranking, merge
+from scores.merging import current_ranking, merge, recorded_floor
 from scores.names import clean_name
 from scores.ranking import RankingUnavailable
 from scores.scoring import Action, Entry, Player
@@ -129,4 +129,4 @@ def _floor() -> int:
     try:
         return current_ranking().guess("")[1]
     except RankingUnavailable:
-        return 0
+        return recorded_floor()

@@ -36,11 +36,22 @@ class Model:
     cache: dict[str, Player] = dataclasses.field(default_factory=dict)
     ready: bool = False
     floor: int = 0
+    remembered_floor: int = 0  # by the process, for when Redis is away
     revision: int = 0
 
     # --- writes
 
     def update(self, user_id: str, increment: int, key: str, fault: str) -> tuple[str, int]:
+        answer = self._update(user_id, increment, key, fault)
+        self._end(fault)
+        return answer
+
+    def _end(self, fault: str) -> None:
+        """A fault ends with the death of the process."""
+        if fault != OK:
+            self.crash()
+
+    def _update(self, user_id: str, increment: int, key: str, fault: str) -> tuple[str, int]:
         if answered := self.ledger.get((user_id, key)):
             return ("replayed", answered[1]) if answered[0] == increment else ("key_reused", 0)
         known = self.players.get(user_id, Player(user_id))
@@ -57,14 +68,17 @@ class Model:
             player = scoring.moderated(known, action, self.now, amount=amount, until=until)
         except scoring.RuleError:
             return "refused"
-        self._store(player, known, fault)
-        return "done"
+        else:
+            self._store(player, known, fault)
+            return "done"
+        finally:
+            self._end(fault)
 
     def _store(self, player: Player, known: Player, fault: str) -> None:
         self.players[player.user_id] = player
         self.chain.setdefault(player.user_id, []).append((player.score - known.score, player.score))
         self.contenders.discard(player.user_id)
-        if player.contends(0 if fault == REDIS_AWAY else self.floor):
+        if player.contends(self.remembered_floor if fault == REDIS_AWAY else self.floor):
             self.contenders.add(player.user_id)
         if fault == OK:
             self._merge(player)
@@ -83,9 +97,10 @@ class Model:
         self.ready, self.floor = False, 0
 
     def crash(self) -> None:
-        """A process has no memory in the model."""
+        self.remembered_floor = 0
 
     def reconcile(self, floor_due: bool) -> None:
+        self.remembered_floor = 0 if self.dropped else self.recorded_floor
         if not self.ready:
             self.rebuild(full=False)
             return
@@ -110,7 +125,7 @@ class Model:
             self.floor = verified[rank - 1].score if len(verified) >= rank else 0
             self.recorded_floor = max(self.recorded_floor, self.floor)
             return
-        self.floor = 0
+        self.floor = self.remembered_floor = 0
         self.contenders.update(p.user_id for p in verified[:rank])
         self.rebuild(full=True)
         self.dropped = True
