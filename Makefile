@@ -7,10 +7,11 @@ export PORT DATA_DIR
 STACK = exec $(PYTHON) -m devstack
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint token verify load simulate bench-path bench-fanout bench-ranks bench-growth bench-rivals screenshots lock clean
+.PHONY: help run test lint token verify load simulate bench-path bench-fanout bench-neighbours bench-frames \
+	bench-ranks bench-growth bench-rivals screenshots audit lock clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: ## start everything: http://127.0.0.1:8000 (PORT=, DATA_DIR=, DEMO=1 for simulated players)
 	@$(STACK) run --stop-with-parent $(if $(filter-out 0 no false,$(DEMO)),--demo)
@@ -43,6 +44,12 @@ bench-path: ## measure the way of an update from the POST to 100 open pages
 bench-fanout: ## measure boards to thousands of sockets, next to other servers
 	@$(STACK) bench-fanout
 
+bench-neighbours: ## measure what viewers do to each other and to HTTP
+	@$(STACK) bench-neighbours
+
+bench-frames: ## measure how smoothly the page's rows move
+	@$(STACK) bench-frames
+
 bench-ranks: ## measure ranks among a million players
 	@$(STACK) bench-ranks
 
@@ -54,6 +61,9 @@ bench-rivals: ## compare with what a user would pick instead, also under faults 
 
 screenshots: ## take the README's pictures from a running demo (PORT=)
 	@$(STACK) screenshots
+
+audit: ## look for known vulnerabilities of what is locked
+	@$(STACK) audit
 
 lock: ## pin every package with its hashes, after a change of requirements*.txt
 	@$(STACK) lock

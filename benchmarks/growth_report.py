@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from benchmarks import pages, plots
 
@@ -121,33 +122,52 @@ def drawings(results: Mapping[str, Row]) -> dict[str, str]:
 # --- The model --------------------------------------------------------------------------------------
 
 
-def costs(results: Mapping[str, Row]) -> tuple[float, float, float]:
-    """Seconds of a vCPU for an update, for making a board, and for one delivery of it.
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of a vCPU: for an update, for making a board, for one delivery of it; and in each second for
+    an idle process and for an open socket."""
 
-    An update at the highest rate that keeps the core below nine tenths busy; a delivery is the slope over
-    the numbers of viewers, from the fewest to the most.
-    """
-    update = [f for f in results["updates"].values() if f["busy"][0] < 0.9][-1]["cpu_ms_per_update"][0]
-    sizes = sorted(results["viewers"], key=int)
-    few, many = (results["viewers"][size]["cpu_ms_per_board"][0] for size in (sizes[0], sizes[-1]))
-    delivery = (many - few) / (int(sizes[-1]) - int(sizes[0]))
-    board = max(0.0, few - update - delivery * int(sizes[0]))
-    return update / 1000, board / 1000, delivery / 1000
+    update: float
+    board: float
+    delivery: float
+    idle: float
+    socket: float
+
+
+def costs(results: Mapping[str, Row]) -> Costs:
+    """An update at the highest rate of which nothing was refused; a delivery and a socket are slopes over
+    the numbers of viewers, from the fewest to the most."""
+    rates = sorted(results["updates"], key=int)
+    update = [
+        results["updates"][rate] for rate in rates if results["updates"][rate]["refused_share"][0] == 0
+    ][-1]
+    few, *_, many = sorted(results["viewers"], key=int)
+    more = int(many) - int(few)
+
+    def slope(field: str) -> tuple[float, float]:
+        """(at no viewer, for each viewer)"""
+        low, high = (results["viewers"][size][field][0] for size in (few, many))
+        each = max(0.0, (high - low) / more)
+        return low - each * int(few), each
+
+    boards, delivery = slope("cpu_ms_per_board")
+    idle, socket = slope("idle_share")
+    made = max(0.0, boards - update["cpu_ms_per_update"][0])
+    return Costs(update["cpu_ms_per_update"][0] / 1000, made / 1000, delivery / 1000, idle, socket)
 
 
 def capacity(results: Mapping[str, Row]) -> str:
-    update, board, delivery = costs(results)
-    sizes = sorted(results["viewers"], key=int)
-    per_socket = results["viewers"][sizes[-1]]["idle_share"][0] / int(sizes[-1])
+    found = costs(results)
     rows = []
     for viewers, boards in ((0, 0), (1_000, 1), (1_000, 10), (5_000, 1), (5_000, 10), (15_000, 1)):
-        left = TARGET - viewers * per_socket - boards * (board + viewers * delivery)
-        rows.append([f"{viewers:,}", str(boards), f"{max(0.0, left / update):,.0f}"])
+        left = TARGET - found.idle - viewers * found.socket
+        left -= boards * (found.board + viewers * found.delivery)
+        rows.append([f"{viewers:,}", str(boards), f"{left / found.update:,.0f}" if left > 0 else "too much"])
     return (
-        f"An update costs {update * 1000:.1f} ms of a vCPU, making a board {board * 1000:.1f} ms, one "
-        f"delivery {delivery * 1e6:.1f} µs, an idle socket {per_socket * 1e6:.0f} µs a second. So a "
-        f"vCPU that is {TARGET:.0%} busy carries:\n\n"
-        + pages.table(["viewers", "boards/s", "and updates/s"], rows)
+        f"An update costs {found.update * 1000:.1f} ms of a vCPU, a board {found.board * 1000:.1f} ms, "
+        f"one delivery {found.delivery * 1e6:.1f} µs; in each second an idle process "
+        f"{found.idle * 1000:.0f} ms and an open socket {found.socket * 1e6:.0f} µs. So a vCPU that is "
+        f"{TARGET:.0%} busy carries:\n\n" + pages.table(["viewers", "boards/s", "and updates/s"], rows)
     )
 
 

@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import django
 
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--viewers", type=int, default=300, help="open WebSockets")
     parser.add_argument("--visitors", type=int, default=20, help="asking for the board over HTTP")
     parser.add_argument("--seconds", type=int, default=120, help="how long, with half of it to come in")
-    parser.add_argument("--host", help="a running server, such as http://127.0.0.1:8000 of `make run`")
+    parser.add_argument("--host", help="a running server of this checkout, such as http://127.0.0.1:8000")
     options = parser.parse_args()
     locust = find_locust()
     with (
@@ -49,8 +50,7 @@ def main() -> None:
 def server(folder: Path, host: str | None) -> Iterator[tuple[str, Path]]:
     """Where to play, and the data folder with its token issuer's key."""
     if host:
-        port = int(host.rpartition(":")[2].strip("/"))
-        if not is_ready(port):
+        if not is_ready(urlsplit(host).port or 80):
             raise StackError(f"no server is ready at {host}: start one with `make run`")
         yield host.rstrip("/"), Path(os.environ.get("DATA_DIR", ROOT / ".local"))
         return

@@ -33,7 +33,7 @@ UNSETTLED = {0, 429, 503}
 #: A viewer hears something at least every 15 s.
 SILENCE_S = 20.0
 
-#: Points by player: acknowledged, and sent in updates that nobody knows the end of.
+#: Points by player: acknowledged, and sent in updates whose end is not known (yet).
 acknowledged: Counter[str] = Counter()
 unknown: Counter[str] = Counter()
 tokens: dict[str, str] = {}
@@ -64,6 +64,7 @@ class Player(FastHttpUser):
     def _score(self, increment: int) -> None:
         key = str(uuid.uuid4())
         body = {"userId": self.user_id, "increment": increment}
+        unknown[self.user_id] += increment  # the run may end before the answer is here
         for attempt in range(8):
             with self.client.post(
                 "/score/update",
@@ -74,13 +75,12 @@ class Player(FastHttpUser):
             ) as answer:
                 if answer.status_code == 200:
                     acknowledged[self.user_id] += increment
+                if answer.status_code not in UNSETTLED:
+                    unknown[self.user_id] -= increment
                     return
                 answer.failure(f"status {answer.status_code}")
-                if answer.status_code not in UNSETTLED:
-                    return
                 wait_s = float((answer.headers or {}).get("Retry-After", 0))
             gevent.sleep(wait_s + random.uniform(0, min(5.0, 0.1 * 2**attempt)))
-        unknown[self.user_id] += increment
 
 
 class Visitor(FastHttpUser):

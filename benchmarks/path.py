@@ -209,26 +209,34 @@ def main() -> None:
         os.sched_setaffinity(0, set(cores[1:]))
     pinning = f"server on core {cores[0]}, clients and stores on the others" if pinned else "nothing pinned"
     print(METHOD.format(pinning=pinning), flush=True)
+    with stores() as (env, dynamodb, valkey):
+        measure(env, dynamodb, valkey, cores[0] if pinned else None)
+
+
+@contextmanager
+def stores() -> Iterator[tuple[dict[str, str], Part, Part]]:
+    """Stores of our own on disk, with empty tables and a ready ranking: (environment, DynamoDB, Valkey)."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         data = Path(folder)
         dynamodb, valkey = start_dynamodb(data), start_valkey(data)
+        urls = {"DATA_DIR": folder, "DYNAMODB_ENDPOINT_URL": dynamodb.url, "REDIS_URL": valkey.url}
+        env = {**os.environ, **urls}
         try:
-            measure(data, dynamodb, valkey, cores[0] if pinned else None)
+            manage(env, "create_tables")
+            manage(env, "rebuild_ranking", "--full")
+            yield env, dynamodb, valkey
         finally:
             valkey.stop()
             dynamodb.stop()
 
 
-def measure(data: Path, dynamodb: Part, valkey: Part, core: int | None) -> None:
-    env = {
-        **os.environ,
-        "DATA_DIR": str(data),
-        "DYNAMODB_ENDPOINT_URL": dynamodb.url,
-        "REDIS_URL": valkey.url,
-    }
-    manage(env, "create_tables")
-    manage(env, "rebuild_ranking", "--full")
-    token = manage(env, "token", "--user", "bench", "--scope", "scoreboard/score.write").split()[-1]
+def server_token(env: dict[str, str]) -> str:
+    """A token that may write for any player."""
+    return manage(env, "token", "--user", "bench", "--scope", "scoreboard/score.write").split()[-1]
+
+
+def measure(env: dict[str, str], dynamodb: Part, valkey: Part, core: int | None) -> None:
+    token = server_token(env)
     with server(env, core) as web:
         took = asyncio.run(latencies(web.port, Writer(web.port, token)))
         cuts = quantiles(took, n=100)

@@ -21,9 +21,9 @@ from devstack.files import cache_folder, made_once
 PACKAGE = npm.Package(
     part="chromium",
     name="@sparticuz/chromium",
-    version="147.0.0",
-    sha512="4ZKeAQQa8up2mt675qSitztLdbQrlf8BKdC5naeap+5Mv1OV1OlJdPoU+EJC/p5sQUJUQmN4r+q5+EhaaOUHpQ==",
-    megabytes=66,
+    version="153.0.0",
+    sha512="jiGWqSvPMdu4+P9TilYqAR7yEGPEHINx+lCvE/NqNO/EHYzF/x1hUiI5T6ioVIt7dEy7n88byyT0vk+dnsgQwA==",
+    megabytes=70,
 )
 #: Node.js, as Playwright brings it along; Python's library has no Brotli.
 NODE = str(compute_driver_executable()[0])

@@ -20,6 +20,8 @@ STORE_VARIABLES = {"PORT", "DATA_DIR", "DYNAMODB_ENDPOINT_URL", "REDIS_URL"}
 MODULES = {
     "bench-path": ("benchmarks.path", "measure the way of an update to the pages"),
     "bench-fanout": ("benchmarks.fanout", "measure boards to many sockets, next to other servers"),
+    "bench-neighbours": ("benchmarks.neighbours", "measure what viewers do to each other and to HTTP"),
+    "bench-frames": ("benchmarks.frames", "measure how smoothly the page moves"),
     "bench-ranks": ("benchmarks.ranks", "measure ranks among a million players"),
     "bench-growth": ("benchmarks.growth", "measure what grows with players, viewers and updates"),
     "bench-rivals": (
@@ -29,6 +31,7 @@ MODULES = {
     "simulate": ("benchmarks.simulate", "simulate DynamoDB's partitions and ten million viewers"),
     "load": ("benchmarks.load", "play many players and viewers with locust"),
     "screenshots": ("devstack.screenshots", "take the README's pictures from a running demo"),
+    "audit": ("devstack.audit", "look for known vulnerabilities of what is locked"),
     "lock": ("devstack.lock", "pin every package with its hashes, after a change of requirements*.txt"),
 }
 DEV_VERBS = {"test", "lint", *MODULES}

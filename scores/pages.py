@@ -21,6 +21,11 @@ from scores.views import board_headers
 #: ES modules the page loads, so that the browser need not discover them one after the other.
 MODULES = ["feed", "account", "standing", "view", "panel", "flip", "countup", "movement", "format"]
 VIEWS = {"wall"}
+#: What stands in the place of the rows.
+EMPTY = {
+    "none": "No scores yet. The first one takes the gold.",
+    "private": "This board is private. Sign in to see it.",
+}
 
 
 def page(request: HttpRequest) -> HttpResponse:
@@ -34,6 +39,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "rows": page_rows(board) if board else [],
         "as_of": f"{board.as_of_text[11:19]} UTC" if board else "",
         "private": not settings.SCOREBOARD_PUBLIC,
+        "empty": EMPTY,
         "socket_path": SOCKET_PATH,
         "account": _account(),
         "max_name": MAX_CHARS,

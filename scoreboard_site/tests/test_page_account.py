@@ -77,6 +77,25 @@ def test_a_guest_joins_scores_takes_a_name_and_climbs(site: Site, visitor: Visit
     assert page.evaluate(stored) == '[{},{},""]'
 
 
+def test_a_private_board_is_live_for_who_signs_in(stores: None, visitor: Visitor):
+    with running_site(SCOREBOARD_PUBLIC="false") as site:
+        fill(site)
+        page = visitor.open(site.url, live=False)
+        addresses: list[str] = []
+        page.on("websocket", lambda socket: addresses.append(socket.url))
+        expect(page.get_by_role("status")).to_have_text("This board is private")
+        expect(page.get_by_text("Sign in to see it")).to_be_visible()
+        page.get_by_role("button", name="Join as a guest").click()
+        expect(page.get_by_role("status")).to_have_text("Live")
+        expect(rows(page)).to_have_count(10)
+        site.add("USER-12", 1000)
+        expect(rows(page).first.locator(".name")).to_have_text("Player USER-12")
+        assert addresses == [site.url.replace("http", "ws") + "ws/scoreboard"], "no token in an address"
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_text("Sign in to see it")).to_be_visible()
+        expect(rows(page)).to_have_count(0)
+
+
 def test_everything_can_be_done_with_the_keyboard(site: Site, visitor: Visitor):
     page = visitor.open(site.url)
     page.keyboard.press("Tab")

@@ -18,8 +18,6 @@ from devstack.files import cache_folder, locked, need_space
 from devstack.tools import find_npm
 
 PINS = Path(__file__).with_name("webtools")
-# Without a GPU process the fetched Chromium paints nothing that Lighthouse could time.
-_PAINTING = [flag for flag in FLAGS if flag != "--disable-gpu"]
 _MEGABYTES = 400
 _QUIET = ["--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", "--no-update-notifier"]
 
@@ -68,7 +66,7 @@ def lighthouse_scores(url: str) -> dict[str, float]:
                 "--output=json",
                 f"--output-path={report}",
                 "--only-categories=performance,accessibility,best-practices",
-                f"--chrome-flags={' '.join(['--headless', *_PAINTING])}",
+                f"--chrome-flags={' '.join(['--headless', *FLAGS])}",
             ],
             env=os.environ | {"CHROME_PATH": find_chromium(), "TMPDIR": folder},
             check=True,

@@ -27,16 +27,17 @@ export function browserEnvironment() {
 }
 
 export class Account {
-  #urls; #env; #onChange;
+  #urls; #env; #onChange; #onToken;
   #access = null; #refresh = null; #expiresAt = 0; #renewing = null;
 
   /**
    * `urls`: me, name, update; and demo, or cognito ({domain, clientId}) with page (the callback address).
-   * `onChange` is called when somebody has signed in or out.
+   * `onChange` is called when somebody has signed in or out, `onToken` also when a token was renewed.
    */
-  constructor(urls, onChange, env) {
+  constructor(urls, { onChange, onToken }, env) {
     this.#urls = urls;
     this.#onChange = onChange;
+    this.#onToken = onToken;
     this.#env = env;
   }
 
@@ -161,12 +162,14 @@ export class Account {
     this.#refresh = refresh;
     this.#expiresAt = this.#env.now() + seconds * 1000;
     if (signedIn) this.#onChange();
+    this.#onToken();
   }
 
   #forget() {
     if (this.#access === null) return;
     this.#access = this.#refresh = null;
     this.#onChange();
+    this.#onToken();
   }
 }
 

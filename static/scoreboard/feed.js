@@ -3,6 +3,8 @@
  * can be trusted. Knows no DOM; clock, timers, chance and network come in through `env`.
  */
 
+/** The subprotocol that goes before an access token (realtime/admission.py). */
+const PROTOCOL = "scoreboard";
 /** Close codes of the server (realtime/events.py) that mean "stay away". All others mean "come back". */
 export const UNAUTHORIZED = 4401;
 export const NOT_FOUND = 4404;
@@ -31,11 +33,11 @@ export function backoff(failures, random) {
   return random() * Math.min(BACKOFF_CAP_MS, BACKOFF_FIRST_MS * 2 ** (failures - 1));
 }
 
-/** What a browser offers. `token()` is the access token to show on a private board, or null. */
+/** What a browser offers. `token()` is the access token to show to a private board, or null. */
 export function browserEnvironment(token = () => null) {
   return {
     token,
-    socket: (url) => new WebSocket(url),
+    socket: (url, protocols) => new WebSocket(url, protocols),
     fetch: (url, options) => fetch(url, options),
     now: () => Date.now(),
     random: () => Math.random(),
@@ -50,9 +52,12 @@ export function browserEnvironment(token = () => null) {
  *
  *   link   connecting · live · reconnecting · polling · unauthorized · asleep
  *   fresh  false: nothing newer than `asOf` is known, because nothing comes or the server knows no better
+ *
+ * A token is shown to a private board only. Without a valid one the board is empty again.
  */
 export class Feed {
   #urls; #env; #onBoard; #onState;
+  #private; #shown = null;
   #revision; #asOf; #frozenAt = null;
   #link = "connecting"; #fresh; #told = "";
   #socket = null; #openedAt = 0; #failures = 0;
@@ -61,9 +66,10 @@ export class Feed {
   #etag = null; #polling = null; #pollFailed = false; #stopped = true;
 
   /** `revision` and `asOf` are those of the board already on the page; -1 and null when there is none. */
-  constructor({ socketUrl, top10Url, revision = -1, asOf = null, onBoard, onState }, env) {
+  constructor({ socketUrl, top10Url, isPrivate = false, revision = -1, asOf = null, onBoard, onState }, env) {
     this.#urls = { socket: socketUrl, top10: top10Url };
     this.#env = env;
+    this.#private = isPrivate;
     this.#onBoard = onBoard;
     this.#onState = onState;
     this.#revision = revision;
@@ -110,9 +116,10 @@ export class Feed {
     if (!this.#stopped) this.#set("hide", () => this.sleep(), HIDDEN_MS);
   }
 
-  /** The token has changed: a private board may open now. */
-  retry() {
-    if (this.#link === "unauthorized") this.wake();
+  /** There is another token, or none any more. A socket that an older one has opened stays until that ends. */
+  tokenChanged() {
+    if (!this.#private || this.#stopped) return;
+    if (this.#link === "unauthorized" || !this.#env.token()) this.#connect();
   }
 
   // --- The socket ---------------------------------------------------------------------------------
@@ -120,8 +127,10 @@ export class Feed {
   #connect() {
     this.#clear("retry");
     this.#drop();
+    this.#shown = this.#private ? this.#env.token() : null;
+    if (this.#private && !this.#shown) return this.#shut();
     if (this.#link === "asleep" || this.#link === "unauthorized") this.#setLink("reconnecting");
-    const socket = this.#env.socket(this.#urls.socket);
+    const socket = this.#env.socket(this.#urls.socket, this.#shown ? [PROTOCOL, this.#shown] : []);
     this.#socket = socket;
     this.#openedAt = this.#env.now();
     this.#set("connect", () => this.#lost(socket, 0), CONNECT_MS);
@@ -143,17 +152,28 @@ export class Feed {
     if (socket !== this.#socket) return;
     const lasted = this.#link === "live" && this.#env.now() - this.#openedAt > GOOD_SOCKET_MS;
     this.#drop();
-    this.#failures = lasted ? 1 : this.#failures + 1;
     if (code === UNAUTHORIZED) {
-      this.#setLink("unauthorized");
-      if (this.#env.token()) this.#poll();
-      return;
+      this.#private = true;
+      const renewed = this.#env.token() !== this.#shown;
+      return renewed ? this.#connect() : this.#shut();
     }
+    this.#failures = lasted ? 1 : this.#failures + 1;
     if (this.#link !== "polling") this.#setLink("reconnecting");
     if (this.#failures >= FAILURES_TO_POLL || code === NOT_FOUND) this.#poll();
     if (code === NOT_FOUND) return;
     const wait = code === SERVICE_RESTART ? this.#env.random() * RESTART_SPREAD_MS : 0;
     this.#set("retry", () => this.#connect(), Math.max(wait, backoff(this.#failures, this.#env.random)));
+  }
+
+  /** Nobody may look: nothing is shown, and nothing is tried before there is another token. */
+  #shut() {
+    this.#clear("poll");
+    this.#polling?.abort();
+    this.#polling = this.#etag = this.#asOf = null;
+    this.#failures = 0;
+    this.#revision = -1;
+    this.#setLink("unauthorized");
+    this.#onBoard({ revision: -1, asOf: null, top10: [], stale: false, frozenAt: null });
   }
 
   #receive(text) {

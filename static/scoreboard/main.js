@@ -29,13 +29,14 @@ const account = new Account(
     cognito: data.cognitoDomain && { domain: data.cognitoDomain, clientId: data.cognitoClientId },
     page: location.origin + location.pathname,
   },
-  () => {
-    own = null;
-    view.own(null);
-    drawPanel();
-    if (!account.token) return;
-    feed.retry();
-    askStanding();
+  {
+    onChange: () => {
+      own = null;
+      view.own(null);
+      drawPanel();
+      askStanding();
+    },
+    onToken: () => feed.tokenChanged(),
   },
   accountEnvironment(),
 );
@@ -44,6 +45,7 @@ const feed = new Feed(
   {
     socketUrl: new URL(data.socketPath, location.href.replace(/^http/, "ws")).href,
     top10Url: data.top10Url,
+    isPrivate: "private" in data,
     revision: Number(data.revision),
     asOf: data.asOf || null,
     onBoard: (board) => {

@@ -39,6 +39,9 @@ export class View {
     const { status: line, state: frame } = this.#parts;
     if (frame.dataset.tone !== tone) frame.dataset.tone = tone;
     if (line.textContent !== words) line.textContent = words;
+    const { empty } = this.#parts;
+    if (state.link === "unauthorized") empty.textContent = empty.dataset.private;
+    else if (state.link === "live" || state.link === "polling") empty.textContent = empty.dataset.none;
     this.#drawAsOf(state.asOf);
   }
 

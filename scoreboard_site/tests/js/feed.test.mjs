@@ -19,8 +19,8 @@ class World {
   answer = () => Promise.reject(new TypeError("no network"));
   environment = {
     token: () => this.access,
-    socket: (url) => {
-      const socket = { url, closed: null, close: (code) => (socket.closed = code) };
+    socket: (url, protocols) => {
+      const socket = { url, protocols, closed: null, close: (code) => (socket.closed = code) };
       this.sockets.push(socket);
       if (this.down) this.environment.setTimeout(() => socket.onclose?.({ code: 1006 }), 1);
       return socket;
@@ -84,17 +84,24 @@ class World {
 
 let world, boards, states, feed;
 
-beforeEach(() => {
-  world = new World();
+/** A feed of the page, with what differs from a public board that holds revision 5. */
+function stage(differs = {}) {
   boards = [];
   states = [];
-  feed = new Feed(
+  return new Feed(
     {
       socketUrl: "ws://site/ws", top10Url: "/top10", revision: 5, asOf: world.iso(),
-      onBoard: (board) => boards.push(board), onState: (state) => states.push(state),
+      onBoard: (board) => boards.push(board), onState: (state) => states.push(state), ...differs,
     },
     world.environment,
   );
+}
+
+const PRIVATE = { isPrivate: true, revision: -1, asOf: null };
+
+beforeEach(() => {
+  world = new World();
+  feed = stage();
 });
 
 const state = () => states.at(-1);
@@ -281,22 +288,77 @@ test("a frozen board says since when", () => {
   assert.equal(state().frozenAt, null);
 });
 
-test("without a token it stays away from a private board", async () => {
+test("a public board is shown no token", () => {
+  world.access = "secret";
   feed.start();
-  world.lose(UNAUTHORIZED);
-  await world.pass(120_000);
-  assert.equal(state().link, "unauthorized");
-  assert.deepEqual([world.sockets.length, world.requests.length], [1, 0]);
+  assert.deepEqual(world.socket.protocols, []);
 });
 
-test("with a token it polls a private board", async () => {
+test("without a token it stays away from a private board", async () => {
+  feed = stage(PRIVATE);
+  feed.start();
+  await world.pass(120_000);
+  assert.equal(state().link, "unauthorized");
+  assert.deepEqual([world.sockets.length, world.requests.length], [0, 0]);
+});
+
+test("a token opens a private board at once", () => {
+  feed = stage(PRIVATE);
+  feed.start();
+  world.access = "secret";
+  feed.tokenChanged();
+  assert.deepEqual(world.socket.protocols, ["scoreboard", "secret"]);
+  world.board(6);
+  assert.deepEqual([state().link, revisions().at(-1)], ["live", 6]);
+});
+
+test("a socket that ends with its token is opened again with the renewed one", async () => {
+  world.access = "first";
+  feed = stage(PRIVATE);
+  feed.start();
+  world.board(6);
+  world.access = "second";
+  feed.tokenChanged();
+  assert.equal(world.sockets.length, 1);
+  world.lose(UNAUTHORIZED);
+  assert.deepEqual(world.socket.protocols, ["scoreboard", "second"]);
+  world.lose(UNAUTHORIZED);
+  await world.pass(120_000);
+  assert.deepEqual([state().link, world.sockets.length], ["unauthorized", 2]);
+  world.access = "third";
+  feed.tokenChanged();
+  assert.equal(world.sockets.length, 3);
+});
+
+test("who signs out of a private board sees it no longer, and who comes back sees it again", async () => {
+  world.access = "secret";
+  feed = stage(PRIVATE);
+  feed.start();
+  world.board(6);
+  world.access = null;
+  feed.tokenChanged();
+  assert.equal(world.socket.closed, 1000);
+  assert.deepEqual(boards.at(-1).top10, []);
+  world.access = "secret";
+  feed.tokenChanged();
+  world.board(6);
+  assert.equal(boards.at(-1).top10.length, 1);
+});
+
+test("a board that has become private asks for the token", () => {
+  world.access = "secret";
   feed.start();
   world.lose(UNAUTHORIZED);
+  assert.deepEqual(world.socket.protocols, ["scoreboard", "secret"]);
+});
+
+test("without sockets it polls a private board with the token", async () => {
   world.access = "secret";
+  world.down = true;
   world.serve(6);
-  feed.retry();
-  world.lose(UNAUTHORIZED);
-  await world.pass(1);
+  feed = stage(PRIVATE);
+  feed.start();
+  await world.pass(30_000);
   assert.equal(world.requests[0].headers.Authorization, "Bearer secret");
   assert.deepEqual(revisions(), [6]);
 });

@@ -69,7 +69,7 @@ test("the status line tells the truth about the connection", () => {
 
 /** An account whose network answers from `answers` in turn. */
 function stage(urls, ...answers) {
-  const world = { requests: [], gone: [], store: new Map(), changes: 0, time: 0 };
+  const world = { requests: [], gone: [], store: new Map(), changes: 0, tokens: [], time: 0 };
   const env = {
     fetch: async (url, options) => {
       world.requests.push({ url, ...options });
@@ -87,7 +87,11 @@ function stage(urls, ...answers) {
     },
     goTo: (url) => world.gone.push(new URL(url)),
   };
-  const account = new Account({ me: "/me", name: "/name", update: "/update", ...urls }, () => world.changes++, env);
+  const account = new Account(
+    { me: "/me", name: "/name", update: "/update", ...urls },
+    { onChange: () => world.changes++, onToken: () => world.tokens.push(account.token) },
+    env,
+  );
   return { account, world };
 }
 
@@ -139,13 +143,14 @@ test("a token is renewed before it ends, once for all who ask", async () => {
   await Promise.all([account.me(), account.me()]);
   assert.equal(world.requests[1].body.get("grant_type"), "refresh_token");
   assert.deepEqual(world.requests.slice(2).map((request) => request.headers.Authorization), ["Bearer t2", "Bearer t2"]);
+  assert.deepEqual([world.tokens, world.changes], [["t1", "t2"], 1]);
 });
 
 test("a refused token signs out", async () => {
   const { account, world } = stage({ demo: "/demo" }, [200, { accessToken: "t" }], [401, { detail: "no" }]);
   await account.signIn();
   await assert.rejects(account.me(), (error) => error instanceof Refusal && error.message === "no");
-  assert.deepEqual([account.token, world.changes], [null, 2]);
+  assert.deepEqual([account.token, world.changes, world.tokens], [null, 2, ["t", null]]);
 });
 
 test("signing out of Cognito ends its session, too", async () => {
