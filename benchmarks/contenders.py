@@ -30,7 +30,7 @@ SERVER_CORE, CLIENT_CORE = "0", "1"
 
 @dataclass(frozen=True)
 class Contender:
-    """A server: `command` ends where the port belongs; `table` is where its scores are."""
+    """A server: `PORT` stands in its command for the port; `table` is where its scores are."""
 
     name: str
     command: tuple[str, ...]
@@ -42,13 +42,14 @@ class Contender:
         return "/socket.io/?EIO=4&transport=websocket" if self.engine_io else "/ws/scoreboard"
 
 
-_daphne = ("-m", "daphne", "-b", "127.0.0.1", "--verbosity", "0", "-p")
+_ours = (sys.executable, "manage.py", "serve", "--host", "127.0.0.1", "--port", "PORT")
+_node = ("node", str(BUILD / "seed.mjs"), "PORT")
+_daphne = (sys.executable, "-m", "daphne", "--verbosity", "0", "-b", "127.0.0.1", "-p", "PORT")
 CONTENDERS = (
-    Contender("ours", (sys.executable, "manage.py", "serve", "--host", "127.0.0.1", "--port"), "UserScores"),
-    Contender("Express + socket.io", ("node", str(BUILD / "seed.mjs")), "SeedScores", engine_io=True),
-    Contender("Channels, plain", (sys.executable, *_daphne), "PlainScores"),
+    Contender("ours", _ours, "UserScores"),
+    Contender("Express + socket.io", _node, "SeedScores", engine_io=True),
+    Contender("Channels, plain", (*_daphne, "benchmarks.rivals.plain:application"), "PlainScores"),
 )
-_AFTER_PORT = {"Channels, plain": ("benchmarks.rivals.plain:application",)}
 
 
 def build() -> None:
@@ -89,11 +90,11 @@ def token(env: dict[str, str]) -> str:
 def running(contender: Contender, env: Mapping[str, str], log: Path) -> Iterator[Part]:
     """The server on its core, ready; what it prints goes to the file `log`."""
     port = free_port()
-    command = ("taskset", "-c", SERVER_CORE, *contender.command, str(port))
+    command = [part.replace("PORT", str(port)) for part in contender.command]
     with log.open("a") as file:
         part = Part(
             contender.name,
-            [*command, *_AFTER_PORT.get(contender.name, ())],
+            ["taskset", "-c", SERVER_CORE, *command],
             port=port,
             url=f"http://127.0.0.1:{port}",
             probe=partial(_ready, port),

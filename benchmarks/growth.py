@@ -28,9 +28,9 @@ from typing import Any
 
 from benchmarks import growth_report, pages
 from benchmarks.contenders import BUILD, CLIENT_CORE, CONTENDERS, build, running
+from benchmarks.counting import cpu_s
 from benchmarks.fanout import Program, raise_file_limit
 from benchmarks.growth_world import World, made_world
-from benchmarks.sidebyside import cpu_s
 from devstack.part import Part
 from devstack.parts import start_dynamodb
 from faults.journal import Attempt, Reply

@@ -45,6 +45,7 @@ from benchmarks.contenders import (
     shows,
     token,
 )
+from benchmarks.counting import cpu_s
 from benchmarks.fanout import Program, raise_file_limit
 from devstack.part import Part
 from devstack.parts import start_dynamodb, start_valkey
@@ -80,12 +81,6 @@ class Entrant:
     @property
     def name(self) -> str:
         return self.contender.name
-
-
-def cpu_s(pid: int) -> float:
-    """Processor time (s) of all threads of a process so far."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
 def send(sender: HttpSender, player: str, increment: int) -> int:
