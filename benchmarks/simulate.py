@@ -55,7 +55,7 @@ def main() -> None:
     finally:
         valkey.stop()
     parts = {"index": index_grid(quick), "pace": paces(), "events": events(), "splits": splits()}
-    parts["fan-out"] = fan_out(costs, quick)
+    parts |= {"reads": reads(), "fan-out": fan_out(costs, quick)}
     for name, text in parts.items():
         print(f"\n## {name}\n\n{text}", flush=True)
         if not quick:
@@ -173,6 +173,21 @@ def splits() -> str:
             progress(f"{name}, {parts} partitions: {outcome.share:.1%} accepted")
             rows.append([name, f"{rate:,}", str(parts), f"{outcome.share:.0%}", str(outcome.hottest)])
     return pages.table(["index", "updates/s", "partitions", "accepted", "units in the busiest second"], rows)
+
+
+def reads() -> str:
+    """What processes ask of the busiest partitions."""
+    from benchmarks.reads import with_redis, without_redis
+
+    rows: Rows = []
+    for processes in (1, 10, 100, 1_000, 3_000):
+        well, away = with_redis(processes), without_redis(processes)
+        numbers = (well.state, well.index, well.player, away.index, away.player)
+        rows.append([f"{processes:,}", *(f"{n:,.3g}" if n < 10 else f"{n:,.0f}" for n in numbers)])
+        rows[-1] += [f"{well.share:.1%}", f"{away.share:.1%}"]
+    head = ["processes", "the table's own item", "index", "a top player"]
+    head += ["Redis away: index", "a top player", "busiest partition", "Redis away: busiest"]
+    return pages.table(head, rows)
 
 
 def _quantiles(activity: Any, design: Design, parts: int) -> tuple[str, ...]:

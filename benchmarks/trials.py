@@ -57,7 +57,7 @@ class Count:
             self.requests += len(attempt.replies)
             self.refused += sum(not reply.accepted for reply in attempt.replies)
             took = (reply.ended - reply.began for reply in attempt.replies if reply.accepted)
-            self.slowest_s = max(self.slowest_s, *took, 0.0, 0.0)
+            self.slowest_s = max(self.slowest_s, max(took, default=0.0))
 
 
 @dataclass
