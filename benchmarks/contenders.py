@@ -76,9 +76,15 @@ def environment(data: Path, dynamodb_url: str, redis_url: str) -> dict[str, str]
         "ISSUER": "urn:scoreboard:local-issuer",
         "PYTHONPATH": str(ROOT),
     }
-    manage(env, "create_tables")
-    manage(env, "rebuild_ranking", "--full")
-    return env
+    # Safe to repeat; the first write of an emulator may take longer than the product waits.
+    for attempts_left in (2, 1, 0):
+        try:
+            manage(env, "create_tables")
+            return env
+        except subprocess.CalledProcessError:
+            if not attempts_left:
+                raise
+    raise AssertionError("unreachable")
 
 
 def token(env: dict[str, str]) -> str:

@@ -49,7 +49,7 @@ class Plan:
     players: tuple[int, ...] = (1_000, 10_000, 100_000, 1_000_000)
     viewers: tuple[int, ...] = (100, 300, 1_000, 3_000, 10_000)
     rates: tuple[int, ...] = (1, 3, 10, 30, 60, 100, 150, 200, 300, 400)
-    seconds: float = 5.0
+    seconds: float = 4.0
 
 
 QUICK = Plan(1, (1_000, 100_000), (100, 1_000), (10, 100, 300), 3.0)
@@ -130,7 +130,7 @@ def accepted(sender: HttpSender, player: str) -> Reply:
     return reply
 
 
-def ask_ranks(world: World, part: Part, count: int = 150) -> Measured:
+def ask_ranks(world: World, part: Part, count: int = 100) -> Measured:
     """GET /score/me, one after the other."""
     connection = http.client.HTTPConnection("127.0.0.1", part.port, timeout=5)
     took, cpu = [], cpu_s(part.pid)

@@ -18,7 +18,7 @@ from typing import Any
 
 import django
 
-from benchmarks.contenders import environment, token
+from benchmarks.contenders import environment
 from devstack.part import Part
 from devstack.parts import start_valkey
 
@@ -59,6 +59,7 @@ def _fill(count: int, env: dict[str, str], valkey: Part, prefix: str) -> World:
     from benchmarks.ranks import BATCH, made_up
     from scores import local_issuer
     from scores import ranking as door
+    from scores.identity import WRITE_SCOPE
     from scores.scoring import in_order
 
     everybody = in_order(made_up(count))
@@ -76,7 +77,7 @@ def _fill(count: int, env: dict[str, str], valkey: Part, prefix: str) -> World:
     stored = [player.user_id for player in chosen]
     some = stored[:: max(1, len(stored) // WITH_TOKENS)]
     tokens = {user_id: local_issuer.mint(user_id) for user_id in some}
-    return World(env, token(env), valkey, stored, some, tokens)
+    return World(env, local_issuer.mint("bench", WRITE_SCOPE), valkey, stored, some, tokens)
 
 
 def _use_redis(url: str) -> Any:

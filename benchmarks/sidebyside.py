@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -261,20 +262,33 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one short round, nothing is written")
     parser.add_argument("--rounds", type=int, default=Plan.rounds)
     parser.add_argument("--only", choices=["figures", "faults"], help="half of it")
+    names = [contender.name for contender in CONTENDERS]
+    parser.add_argument("--servers", nargs="+", default=names, choices=names, help="of the faults")
     options = parser.parse_args()
     plan = Plan(1, 20, 3.0, 1.0) if options.quick else Plan(options.rounds)
     build()
     raise_file_limit()
     os.sched_setaffinity(0, {int(CLIENT_CORE)})
-    parts = {"versions": versions()}
+    figures: list[dict[str, Any]] = []
+    faults: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="rivals-") as folder:
         if options.only != "faults":
-            results = measure(plan, Path(folder))
-            parts["figures"] = performance(results)
-            if not options.quick:
-                pages.save("rivals.json", results)
+            figures = measure(plan, Path(folder))
         if options.only != "figures":
-            parts["faults"] = trials.report(trials.run(Path(folder), quick=options.quick))
+            results = trials.run(Path(folder), options.servers, quick=options.quick)
+            faults = [dataclasses.asdict(result) for result in results]
+    if not options.quick and (pages.DOCS / "rivals.json").exists():
+        kept = pages.load("rivals.json")
+        figures = figures or kept["figures"]
+        measured = {result["server"] for result in faults}
+        faults += [old for old in kept["faults"] if old["server"] not in measured]
+    if not options.quick:
+        pages.save("rivals.json", {"figures": figures, "faults": faults})
+    parts = {"versions": versions()}
+    if figures:
+        parts["figures"] = performance(figures)
+    if faults:
+        parts["faults"] = trials.report(trials.of_json(result) for result in faults)
     for name, text in parts.items():
         print(f"\n## {name}\n\n{text}", flush=True)
         if not options.quick:

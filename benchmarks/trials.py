@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks import pages
 from benchmarks.contenders import CONTENDERS, Contender, environment, running, scores, token
@@ -62,7 +64,8 @@ class Count:
 
 @dataclass
 class Result:
-    """One server under one fault. `late_s`: the longest from an answer to the last page that shows it."""
+    """One server under one fault. Only where pages look on: `late_s`, the longest (s) from an answer to the
+    last page that shows it (None: never), and whether all pages were `right_at_the_end`."""
 
     server: str
     fault: str
@@ -207,21 +210,23 @@ def kill_redis(stage: Stage, before_s: float, away_s: float, after_s: float) -> 
         time.sleep(2)
         stored = stage.stored()
         result.count.settle(stored, crowd.attempts)
-        result.late_s = max(watcher.latest(shown) for watcher in watchers)
+        latest = max(watcher.latest(shown) for watcher in watchers)
+        result.late_s = latest if latest < math.inf else None
         top = sorted(stored.values(), reverse=True)[:10]
         result.right_at_the_end = all(watcher.scores == top for watcher in watchers)
     return result
 
 
-def run(folder: Path, *, quick: bool) -> list[Result]:
-    """All faults for all servers, one after the other."""
+def run(folder: Path, servers: Collection[str], *, quick: bool) -> Iterator[Result]:
+    """All faults for these servers, one after the other."""
     faults: list[Callable[[Stage], Result]] = [
         lambda stage: cut_replies(stage, 2.0 if quick else 5.0),
         lambda stage: kill_redis(stage, 2.0, 4.0 if quick else 10.0, 4.0 if quick else 8.0),
         lambda stage: kill_server(stage, 2 if quick else 5),
     ]
-    results = []
     for contender in CONTENDERS:
+        if contender.name not in servers:
+            continue
         data = folder / contender.table
         dynamodb, valkey = start_dynamodb(None), start_valkey(None)
         try:
@@ -235,20 +240,26 @@ def run(folder: Path, *, quick: bool) -> list[Result]:
                     f"{count.lost} lost, {count.doubled} counted more than once",
                     flush=True,
                 )
-                results.append(result)
+                yield result
         finally:
             valkey.stop()
             dynamodb.stop()
-    return results
 
 
-def report(results: list[Result]) -> str:
+def of_json(kept: dict[str, Any]) -> Result:
+    """A result from what dataclasses.asdict made of it."""
+    return Result(**kept | {"count": Count(**kept["count"])})
+
+
+def report(results: Iterable[Result]) -> str:
     head = ["fault, server", "updates", "acknowledged", "lost", "counted more than once", "requests not 200"]
     head += ["slowest answer (s)", "longest until on all pages (s)", "pages right at the end"]
     rows = []
-    for result in sorted(results, key=lambda result: int(result.fault[1:])):
+    order = [contender.name for contender in CONTENDERS]
+    for result in sorted(results, key=lambda result: (int(result.fault[1:]), order.index(result.server))):
         count = result.count
-        late = "" if result.late_s is None else f"{result.late_s:.1f}" if result.late_s < 1e9 else "never"
+        watched = result.right_at_the_end is not None
+        late = "never" if watched and result.late_s is None else f"{result.late_s:.1f}" if watched else ""
         right = {None: "", True: "yes", False: "no"}[result.right_at_the_end]
         rows.append(
             [
