@@ -2,13 +2,14 @@
 PYTHON ?= python3
 PORT ?= 8000
 DATA_DIR ?= .local
-export PORT DATA_DIR
+export PORT DATA_DIR URL
 
 STACK = exec $(PYTHON) -m devstack
+RANDOM_MIX = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint token verify load simulate bench-path bench-fanout bench-neighbours bench-frames \
-	bench-ranks bench-growth bench-rivals screenshots audit lock clean
+	bench-ranks bench-growth bench-rivals faults soak smoke costs screenshots synth deploy diff audit lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -59,8 +60,33 @@ bench-growth: ## measure what grows with players, viewers and updates (ARGS=--qu
 bench-rivals: ## compare with what a user would pick instead, also under faults (ARGS=--quick)
 	@$(STACK) bench-rivals --args='$(ARGS)'
 
+faults: ## every fault, and the table of what became of it (ONLY="F4 F9", FAST=1; MINUTES=, SEED= for the random mix)
+	@$(STACK) faults --args='$(if $(ONLY),--only $(ONLY)) $(if $(FAST),--fast) $(RANDOM_MIX)'
+
+soak: ## half load with faults, and whether anything grows (MINUTES=30, SEED=)
+	@$(STACK) soak --args='$(RANDOM_MIX)'
+
+smoke: ## check a deployed scoreboard from the outside: make smoke URL=https://board.example.com
+	@$(STACK) smoke
+
+costs: ## compute what it costs on AWS, from list prices, and write docs/costs.md
+	@$(STACK) costs
+
 screenshots: ## take the README's pictures from a running demo (PORT=)
 	@$(STACK) screenshots
+
+# What deploy/settings.py reads, as far as it is given.
+GIVEN = $(foreach name,ENVIRONMENT DOMAIN ZONE_ID ZONE_NAME REGION ALARM_EMAIL PUBLIC ADMIN_CIDRS SERVER_CIDRS \
+  OIDC_ISSUER OIDC_CLIENT_ID SENTRY_SECRET BEANSTALK_PLATFORM,$(if $($(name)),--set '$(name)=$($(name))'))
+
+synth: ## make and check the CloudFormation templates: no account, no network
+	@$(STACK) synth $(GIVEN)
+
+deploy: ## put everything on AWS: ENVIRONMENT= DOMAIN= ZONE_ID= ZONE_NAME= REGION= ALARM_EMAIL= (docs/deploy.md)
+	@$(STACK) deploy $(GIVEN) $(if $(YES),--yes)
+
+diff: ## what `make deploy` would change, with the same variables
+	@$(STACK) diff $(GIVEN)
 
 audit: ## look for known vulnerabilities of what is locked
 	@$(STACK) audit

@@ -39,6 +39,8 @@ from faults.writers import HttpSender
 OURS = CONTENDERS[0]
 WRITERS = 8
 Measured = dict[str, float]
+#: A size and what a turn of it has found, until all rounds are over.
+Turns = Iterator[tuple[int, Measured]]
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,9 @@ class Plan:
     viewers: tuple[int, ...] = (100, 300, 1_000, 3_000, 10_000)
     rates: tuple[int, ...] = (1, 3, 10, 30, 60, 100, 150, 200, 300, 400)
     seconds: float = 4.0
+
+    def sizes(self, row: str) -> tuple[int, ...]:
+        return {"players": self.players, "viewers": self.viewers, "updates": self.rates}[row]
 
 
 QUICK = Plan(1, (1_000, 100_000), (100, 1_000), (10, 100, 300), 3.0)
@@ -74,7 +79,7 @@ def progress(what: str, size: int, found: Measured) -> None:
 # --- Players ----------------------------------------------------------------------------------------
 
 
-def players(plan: Plan, dynamodb: Part, data: Path) -> dict[int, list[Measured]]:
+def players(plan: Plan, dynamodb: Part, data: Path) -> Turns:
     """Cost and time of updates and of ranks, as the ranking grows."""
     with contextlib.ExitStack() as stack:
         worlds = {}
@@ -82,13 +87,9 @@ def players(plan: Plan, dynamodb: Part, data: Path) -> dict[int, list[Measured]]
             world = stack.enter_context(made_world(count, dynamodb, data))
             worlds[count] = (world, stack.enter_context(serving(world, data)))
             print(f"… a world of {count:,} players is ready", flush=True)
-        results: dict[int, list[Measured]] = {count: [] for count in plan.players}
         for _ in range(plan.rounds):
             for count, (world, part) in worlds.items():
-                found = write_at_once(world, part, plan.seconds) | ask_ranks(world, part)
-                results[count].append(found)
-                progress("players", count, found)
-    return results
+                yield count, write_at_once(world, part, plan.seconds) | ask_ranks(world, part)
 
 
 def write_at_once(world: World, part: Part, seconds: float) -> Measured:
@@ -150,7 +151,7 @@ def ask_ranks(world: World, part: Part, count: int = 100) -> Measured:
 # --- Viewers ----------------------------------------------------------------------------------------
 
 
-def viewers(plan: Plan, dynamodb: Part, data: Path) -> dict[int, list[Measured]]:
+def viewers(plan: Plan, dynamodb: Part, data: Path) -> Turns:
     """What a board costs and when the last viewer has it, as the audience grows."""
     with contextlib.ExitStack() as stack:
         stages = {}
@@ -161,13 +162,9 @@ def viewers(plan: Plan, dynamodb: Part, data: Path) -> dict[int, list[Measured]]
             stack.callback(client.stop)
             stages[count] = (world, part, client)
             print(f"… {count:,} viewers are there", flush=True)
-        results: dict[int, list[Measured]] = {count: [] for count in plan.viewers}
         for _ in range(plan.rounds):
             for count, (world, part, client) in stages.items():
-                found = change_boards(world, part, client, count, plan.seconds)
-                results[count].append(found)
-                progress("viewers", count, found)
-    return results
+                yield count, change_boards(world, part, client, plan.seconds)
 
 
 def audience(part: Part, count: int) -> Program:
@@ -181,7 +178,7 @@ def audience(part: Part, count: int) -> Program:
     return client
 
 
-def change_boards(world: World, part: Part, client: Program, count: int, seconds: float) -> Measured:
+def change_boards(world: World, part: Part, client: Program, seconds: float) -> Measured:
     """Five changes a second; the idle process's use is taken off."""
     idle = cpu_s(part.pid)
     time.sleep(2.0)
@@ -214,21 +211,17 @@ def change_boards(world: World, part: Part, client: Program, count: int, seconds
 # --- Updates ----------------------------------------------------------------------------------------
 
 
-def updates(plan: Plan, dynamodb: Part, data: Path) -> dict[int, list[Measured]]:
+def updates(plan: Plan, dynamodb: Part, data: Path) -> Turns:
     """From one update a second to more than a vCPU can do, with 100 sockets open."""
-    results: dict[int, list[Measured]] = {rate: [] for rate in plan.rates}
     with made_world(10_000, dynamodb, data) as world, serving(world, data) as part:
         client = audience(part, 100)
         try:
             for turn in range(plan.rounds):
                 for rate in random.Random(turn).sample(plan.rates, len(plan.rates)):
-                    found = offer(world, part, rate, plan.seconds)
-                    results[rate].append(found)
-                    progress("updates/s", rate, found)
+                    yield rate, offer(world, part, rate, plan.seconds)
                     time.sleep(1.0)
         finally:
             client.stop()
-    return results
 
 
 def offer(world: World, part: Part, rate: int, seconds: float) -> Measured:
@@ -258,6 +251,7 @@ def offer(world: World, part: Part, rate: int, seconds: float) -> Measured:
             time.sleep(max(0.0, due - time.perf_counter()))
             pool.submit(one, dice.choice(world.stored), due)
         pool.shutdown(wait=True)
+    time.sleep(max(0.0, began + seconds - time.perf_counter()))
     elapsed = time.perf_counter() - began
     cpu = cpu_s(part.pid) - cpu
     for sender in senders:
@@ -273,7 +267,7 @@ def offer(world: World, part: Part, rate: int, seconds: float) -> Measured:
     }
 
 
-ROWS: dict[str, Callable[[Plan, Part, Path], dict[int, list[Measured]]]] = {
+ROWS: dict[str, Callable[[Plan, Part, Path], Turns]] = {
     "players": players,
     "viewers": viewers,
     "updates": updates,
@@ -303,10 +297,16 @@ def main() -> None:
         dynamodb = start_dynamodb(None)
         try:
             for row in options.rows:
-                found = ROWS[row](plan, dynamodb, Path(folder))
-                kept[row] = {str(size): medians(turns) for size, turns in found.items()}
-                if not options.quick:
-                    pages.save("growth.json", kept)
+                kept.setdefault("load", {})[row] = os.getloadavg()[0]
+                found: dict[int, list[Measured]] = {size: [] for size in plan.sizes(row)}
+                for size, measured in ROWS[row](plan, dynamodb, Path(folder)):
+                    progress(row, size, measured)
+                    found[size].append(measured)
+                    if not all(found.values()):
+                        continue
+                    kept[row] = {str(size): medians(turns) for size, turns in found.items()}
+                    if not options.quick:  # what is measured stays, also when the run is interrupted
+                        pages.save("growth.json", kept)
         finally:
             dynamodb.stop()
     if options.quick:

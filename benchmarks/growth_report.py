@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks import pages, plots
 
@@ -13,7 +14,7 @@ Row = dict[str, dict[str, list[float]]]
 TARGET = 0.6
 
 
-def write(results: Mapping[str, Row]) -> None:
+def write(results: Mapping[str, Any]) -> None:
     """Tables into docs/capacity.md, plots beside it."""
     for name, text in parts(results).items():
         pages.fill("capacity.md", name, text)
@@ -21,7 +22,7 @@ def write(results: Mapping[str, Row]) -> None:
         (pages.DOCS / name).write_text(text)
 
 
-def parts(results: Mapping[str, Row]) -> dict[str, str]:
+def parts(results: Mapping[str, Any]) -> dict[str, str]:
     texts = {}
     if "players" in results:
         columns = {
@@ -54,6 +55,8 @@ def parts(results: Mapping[str, Row]) -> dict[str, str]:
             "busy": ("core busy", ".0%"),
         }
         texts["updates"] = table("updates/s offered", results["updates"], columns)
+    for row, load in results.get("load", {}).items():
+        texts[row] = texts.get(row, "") + f"\n\nLoad average of the machine before the run: {load:.1f}."
     if {"viewers", "updates", "players"} <= set(results):
         texts["model"] = capacity(results)
     return texts
@@ -74,7 +77,7 @@ def cell(figure: list[float], form: str) -> str:
     return f"{middle:{form}}" + (f" ({low:{form}}–{high:{form}})" if low != high else "")
 
 
-def drawings(results: Mapping[str, Row]) -> dict[str, str]:
+def drawings(results: Mapping[str, Any]) -> dict[str, str]:
     def line(row: str, field: str) -> list[plots.Point]:
         return [(float(size), *figures[field]) for size, figures in results[row].items()]
 
@@ -134,7 +137,7 @@ class Costs:
     socket: float
 
 
-def costs(results: Mapping[str, Row]) -> Costs:
+def costs(results: Mapping[str, Any]) -> Costs:
     """An update at the highest rate of which nothing was refused; a delivery and a socket are slopes over
     the numbers of viewers, from the fewest to the most."""
     rates = sorted(results["updates"], key=int)
@@ -156,7 +159,7 @@ def costs(results: Mapping[str, Row]) -> Costs:
     return Costs(update["cpu_ms_per_update"][0] / 1000, made / 1000, delivery / 1000, idle, socket)
 
 
-def capacity(results: Mapping[str, Row]) -> str:
+def capacity(results: Mapping[str, Any]) -> str:
     found = costs(results)
     rows = []
     for viewers, boards in ((0, 0), (1_000, 1), (1_000, 10), (5_000, 1), (5_000, 10), (15_000, 1)):

@@ -15,7 +15,7 @@ from devstack.errors import StackError
 from devstack.files import ROOT
 
 # Tests choose throw-away stores themselves; those of the person's shell must not leak in.
-STORE_VARIABLES = {"PORT", "DATA_DIR", "DYNAMODB_ENDPOINT_URL", "REDIS_URL"}
+STORE_VARIABLES = {"PORT", "DATA_DIR", "DYNAMODB_ENDPOINT_URL", "REDIS_URL", "DATABASE_URL"}
 #: Verbs that are a module of their own: what to run, and the help text.
 MODULES = {
     "bench-path": ("benchmarks.path", "measure the way of an update to the pages"),
@@ -23,6 +23,8 @@ MODULES = {
     "bench-neighbours": ("benchmarks.neighbours", "measure what viewers do to each other and to HTTP"),
     "bench-frames": ("benchmarks.frames", "measure how smoothly the page moves"),
     "bench-ranks": ("benchmarks.ranks", "measure ranks among a million players"),
+    "faults": ("faults", "every fault on real stores and processes, and what became of it"),
+    "soak": ("faults.soak", "half load with faults for half an hour, and whether anything grows"),
     "bench-growth": ("benchmarks.growth", "measure what grows with players, viewers and updates"),
     "bench-rivals": (
         "benchmarks.sidebyside",
@@ -31,8 +33,15 @@ MODULES = {
     "simulate": ("benchmarks.simulate", "simulate DynamoDB's partitions and ten million viewers"),
     "load": ("benchmarks.load", "play many players and viewers with locust"),
     "screenshots": ("devstack.screenshots", "take the README's pictures from a running demo"),
+    "smoke": ("devstack.smoke", "check a deployed scoreboard, at URL, from the outside"),
+    "costs": ("benchmarks.costs", "compute what it costs on AWS from list prices: docs/costs.md"),
     "audit": ("devstack.audit", "look for known vulnerabilities of what is locked"),
     "lock": ("devstack.lock", "pin every package with its hashes, after a change of requirements*.txt"),
+}
+AWS_VERBS = {
+    "synth": "make and check the CloudFormation templates; needs neither an account nor a network",
+    "deploy": "put everything on AWS, or bring it up to date",
+    "diff": "what a deployment would change",
 }
 DEV_VERBS = {"test", "lint", *MODULES}
 
@@ -103,8 +112,22 @@ def parser() -> argparse.ArgumentParser:
         module.add_argument(
             "--args", default="", help='its own arguments, in one string ("--help" lists them)'
         )
+    for name, text in AWS_VERBS.items():
+        aws = verbs.add_parser(name, help=text)
+        aws.add_argument(
+            "--set", action="append", default=[], type=setting, metavar="NAME=VALUE", dest="given"
+        )
+        aws.add_argument("--yes", action="store_true", help="do not ask before rights are changed")
     verbs.add_parser("clean", help="remove what was made; asks before data")
     return parser
+
+
+def setting(text: str) -> tuple[str, str]:
+    """`NAME=value` as a setting of the deployment (deploy/settings.py)."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=value")
+    return name.lower(), value
 
 
 def port_number(text: str) -> int:
@@ -158,6 +181,16 @@ def module(options: argparse.Namespace) -> int:
     return _call("-m", MODULES[options.verb][0], *shlex.split(options.args))
 
 
+def aws(options: argparse.Namespace) -> int:
+    from devstack import deploying
+
+    context: dict[str, str] = dict(options.given)
+    if options.verb == "synth":
+        return deploying.synth(context, data_folder(options.data_dir))
+    extra = ["--require-approval", "never"] if options.yes and options.verb == "deploy" else []
+    return deploying.cdk(options.verb, context, extra)
+
+
 def _manage(*arguments: str) -> int:
     return _call("manage.py", *arguments)
 
@@ -173,4 +206,5 @@ VERBS = {
     "token": token,
     "verify": verify,
     **dict.fromkeys(MODULES, module),
+    **dict.fromkeys(AWS_VERBS, aws),
 }

@@ -93,6 +93,8 @@ class Client:
             if status == 200:
                 self.accepted += 1
                 return
+            if status == 403 and json.loads(answer)["code"] == "banned":  # by somebody at the admin site
+                return
             if status == 401:
                 self._token = ""
             elif status not in (0, 429, 503):

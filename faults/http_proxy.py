@@ -89,11 +89,11 @@ def every_second_write(fault: Fault) -> Chooser:
 class HttpProxy(Proxy):
     """Passes HTTP/1.1 on, request by request. `faults` chooses what becomes of each."""
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, *target_ports: int) -> None:
         self.faults: Chooser | None = None
         #: How often each fault has struck, by name.
         self.struck: Counter[str] = Counter()
-        super().__init__(target_port)
+        super().__init__(*target_ports)
 
     def restore(self) -> None:
         self.faults = None
@@ -109,6 +109,8 @@ class HttpProxy(Proxy):
                 pair.server.write(request)
                 await pair.server.drain()
                 reply = await _message(pair.server_reader)
+                if not reply:  # the server has gone: so does the connection
+                    return
             if await self._hold_back():
                 return
             if fault is not None:

@@ -3,7 +3,7 @@
     proxy = Proxy(6379)            # the client uses proxy.port
     proxy.blackhole()              # … connections stay open and nothing moves
     proxy.restore()                # … and what was held back arrives after all
-    proxy.target_port = 6380       # new connections go somewhere else
+    proxy.target_ports = [6380]    # new connections go somewhere else; of several, to each in turn
 
 HttpProxy knows requests as well, so that a fault can strike a chosen one: see its `faults`.
 """
@@ -25,18 +25,19 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST at once
 
 
 class Proxy:
-    """Passes TCP on to `target_port` of 127.0.0.1, in a thread of its own.
+    """Passes TCP on to ports of 127.0.0.1, in turn, to the next where one refuses; in a thread of its own.
 
     All methods may be called from any thread and have taken effect when they return.
     """
 
-    def __init__(self, target_port: int) -> None:
-        self.target_port = target_port
+    def __init__(self, *target_ports: int) -> None:
+        self.target_ports = list(target_ports)
         #: Every reply is this late (s).
         self.delay_s = 0.0
         #: Replies that were cut off.
         self.cuts = 0
         self.port = 0
+        self._turn = 0
         self._cutting = False
         self._resetting = False
         self._pairs: set[_Pair] = set()
@@ -55,7 +56,7 @@ class Proxy:
         self.delay_s = 0.0
         self._cutting = self._resetting = False
         self._call(self._listen())
-        self._loop.call_soon_threadsafe(self._flowing.set)
+        self._flowing_again()
 
     def delay(self, seconds: float) -> None:
         """Hold every reply back for this time (s)."""
@@ -90,6 +91,8 @@ class Proxy:
     def close(self) -> None:
         """End the proxy and its thread."""
         self.refuse()
+        self._flowing_again()
+        self._call(self._emptied())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
@@ -116,6 +119,13 @@ class Proxy:
             self._listener.close()
             self._listener = None
 
+    def _flowing_again(self) -> None:
+        self._loop.call_soon_threadsafe(self._flowing.set)
+
+    async def _emptied(self) -> None:
+        while self._pairs:
+            await asyncio.sleep(0.005)
+
     async def _drop(self) -> None:
         for pair in list(self._pairs):
             pair.reset()
@@ -127,13 +137,22 @@ class Proxy:
             if self._resetting:
                 return
             await self._flowing.wait()
-            await pair.connect(self.target_port)
+            await self._connect(pair)
             await self._serve(pair)
         except (OSError, EOFError, asyncio.LimitOverrunError):
             pass
         finally:
             self._pairs.discard(pair)
             pair.reset()
+
+    async def _connect(self, pair: _Pair) -> None:
+        self._turn += 1
+        for number in range(len(self.target_ports)):
+            try:
+                return await pair.connect(self.target_ports[(self._turn + number) % len(self.target_ports)])
+            except OSError:
+                continue
+        raise ConnectionRefusedError
 
     async def _serve(self, pair: _Pair) -> None:
         directions = [

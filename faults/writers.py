@@ -155,16 +155,18 @@ class Writers:
             player, increment = self._choose(dice)
             attempt = Attempt(f"{self._name}-{next(self._numbers)}", player, increment, time.monotonic())
             self.journal.begin(attempt)
-            self._settle(send, attempt, dice)
+            self.settle(send, attempt, dice)
             if attempt.acknowledged and dice.random() < self._again:
-                self._settle(send, attempt, dice)
+                self.settle(send, attempt, dice)
             if self._pause_s:
                 self._stopping.wait(dice.uniform(0, 2 * self._pause_s))
         close = getattr(send, "close", None)
         if close:
             close()
 
-    def _settle(self, send: Send, attempt: Attempt, dice: random.Random) -> None:
+    def settle(self, send: Send, attempt: Attempt, dice: random.Random | None = None) -> None:
+        """Send an update that is in the journal until it is settled."""
+        dice = dice or random.Random(attempt.key)
         for failures in itertools.count():
             reply = send(attempt)
             self.journal.answered(attempt, reply)

@@ -12,14 +12,19 @@ import threading
 import time
 from typing import Any
 
+from django.conf import settings
+
 from realtime import broadcaster
 from realtime.hub import Hub, hub
+from scoreboard_site import emf, metrics
 from scores import maintenance, ranking, repository
 from scores.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
 RECONCILE_EVERY_S = 2.0
+#: After a round that failed for a store's sake there is work left: the next one comes after this time (s).
+RECONCILE_AGAIN_S = 0.5
 #: However often Redis fails and comes back, rounds are at least this far apart (s).
 RECONCILE_PAUSE_S = 0.25
 
@@ -33,6 +38,7 @@ class Background:
         self._tables_seen = False
         self.draining = False
         self._stopping = threading.Event()
+        self._metrics: emf.Writer | None = None
 
     @property
     def ready(self) -> bool:
@@ -45,26 +51,39 @@ class Background:
         self._started = True
         broadcaster.use_loop(asyncio.get_running_loop())
         self._hub.start()
+        if settings.SCOREBOARD_METRICS_EVERY_S:
+            metrics.watch(metrics.OPEN_SOCKETS, lambda: self._hub.viewers)
+            self._metrics = emf.Writer(
+                settings.SCOREBOARD_METRICS_NAMESPACE, settings.SCOREBOARD_METRICS_EVERY_S
+            )
+            self._metrics.start()
         # A daemon: a store that does not answer must not keep a process from ending.
         threading.Thread(target=self._maintain, name="reconciler", daemon=True).start()
 
     def stop(self) -> None:
-        """Let the reconciler end after its round; the hub is stopped by who drains the sockets."""
+        """Let the reconciler end after its round, and write the last metrics.
+
+        The hub is stopped by who drains the sockets.
+        """
         self._stopping.set()
         ranking.repair_wanted.set()
+        if self._metrics is not None:
+            self._metrics.stop()
 
     def _maintain(self) -> None:
         while not self._stopping.is_set() and not self._see_tables():
             self._stopping.wait(1.0)
         while not self._stopping.is_set():
+            pause_s = RECONCILE_EVERY_S
             try:
                 maintenance.reconcile_ranking()
             except (ranking.RankingUnavailable, Unavailable) as error:
                 logger.info("reconciling is left to the next round: %s", error)
+                pause_s = RECONCILE_AGAIN_S
             except Exception:
                 logger.exception("reconciling failed")
             time.sleep(RECONCILE_PAUSE_S)
-            ranking.repair_wanted.wait(RECONCILE_EVERY_S - RECONCILE_PAUSE_S)
+            ranking.repair_wanted.wait(pause_s - RECONCILE_PAUSE_S)
             ranking.repair_wanted.clear()
 
     def _see_tables(self) -> bool:

@@ -8,6 +8,7 @@ starts: a slow or endless one holds no thread either.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from django.conf import settings
@@ -26,6 +27,13 @@ class Gone(Exception):
     """The client went away before its request was complete."""
 
 
+def body_limit(path: str) -> int:
+    """The most bytes that a body sent to `path` may have: the forms of the admin site are larger."""
+    if settings.SCOREBOARD_ADMIN and path.startswith("/admin/"):
+        return settings.SCOREBOARD_ADMIN_MAX_BODY
+    return settings.SCOREBOARD_MAX_BODY
+
+
 class WithLimits:
     """ASGI layer for HTTP in front of Django. Who is answered before it (health) is exempt."""
 
@@ -37,6 +45,7 @@ class WithLimits:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             body = await _read_body(scope, receive)
+            scope["received_at"] = time.monotonic()  # what the time of an update is counted from
             if scope["method"] in _READS:
                 async with self._reading:
                     await self._application(scope, _Replay(body), send)
@@ -73,10 +82,10 @@ class _Replay:
 
 async def _read_body(scope: Any, receive: Any) -> bytes:
     """The whole body. Raises TooLarge as soon as it is, or Gone."""
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    limit = body_limit(scope["path"])
     announced = _header(scope, b"content-length") or ""
     if announced.isascii() and announced.isdigit() and int(announced[:20]) > limit:
-        raise TooLarge
+        raise TooLarge(limit)
     body: bytes = b""
     while True:
         message = await receive()
@@ -84,7 +93,7 @@ async def _read_body(scope: Any, receive: Any) -> bytes:
             raise Gone
         body += message.get("body") or b""
         if len(body) > limit:
-            raise TooLarge
+            raise TooLarge(limit)
         if not message.get("more_body", False):
             return body
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 
+from scoreboard_site import metrics
 from scoreboard_site.middleware import SECURITY_HEADERS
 from scores import problems
 from scores.errors import ScoreboardError
@@ -23,6 +24,7 @@ def refusal(status: int, code: str, detail: str, *, retry_after: int | None = No
 def of_error(error: ScoreboardError, key: str | None) -> Answer:
     """The answer to an update, with its idempotency key: `key` is the request's header, if any."""
     status, body, headers = problems.of_error(error)
+    metrics.record(metrics.UPDATES_REFUSED, code=error.code)
     usable = None if key is None else key_of_header(key)
     return _answer(status, body, headers | {"Idempotency-Key": usable or str(uuid.uuid4())})
 

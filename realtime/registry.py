@@ -27,6 +27,10 @@ class Registry:
         return list(self._addresses)
 
     @property
+    def behind(self) -> int:
+        return sum(board_socket.behind for board_socket in self.sockets)
+
+    @property
     def full(self) -> bool:
         return 0 < self._limit <= len(self._addresses)
 

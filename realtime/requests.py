@@ -17,6 +17,7 @@ from realtime.background import background
 from realtime.consumers import origin_allowed
 from realtime.events import SOCKET_PATH
 from realtime.hub import hub
+from realtime.limits import body_limit
 from realtime.registry import Registry
 from realtime.websocket import BoardSocket
 from scores import audit
@@ -76,11 +77,13 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
 
     def gotLength(self, length: int | None) -> None:  # noqa: N802
         self.content = BytesIO()
-        if length is not None and length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        # Twisted tells the request its path only when the body is complete.
+        self._limit = body_limit(self.channel._path.decode("latin-1"))
+        if length is not None and length > self._limit:
             self._refuse_body()
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
-        if self.content.tell() + len(data) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        if self.content.tell() + len(data) <= self._limit:
             self.content.write(data)
         elif not self.channel.body_refused:
             self._refuse_body()
@@ -90,7 +93,9 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
         self.requestHeaders.removeHeader(b"expect")
         self.channel.body_refused = True
         self.channel.setTimeout(LINGER_S)
-        answer = refusals.of_error(TooLarge(), self._header("idempotency-key"))
+        # Else a proxy keeps the connection for somebody's next request, which would be dropped.
+        self.setHeader(b"connection", b"close")
+        answer = refusals.of_error(TooLarge(self._limit), self._header("idempotency-key"))
         # The request stays unfinished: what is left of it is dropped until the connection closes.
         self._answer(answer, more_body=True)
 

@@ -29,6 +29,7 @@ from realtime.drain import Drain
 from realtime.registry import Registry
 from realtime.requests import Factory
 from realtime.websocket import PING_S, PONG_S
+from scoreboard_site import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class ScoreboardServer(Server):  # type: ignore[misc]
         self.connections: dict[Any, Any] = {}
         self._options = options
         self._registry = Registry(_socket_limit(), settings.SCOREBOARD_MAX_SOCKETS_PER_ADDRESS)
+        metrics.watch(metrics.BEHIND_SOCKETS, lambda: self._registry.behind)
         self._factory = Factory(self, self._registry, options.keep_alive_s)
         self._ports: list[Any] = []
         self._drain = Drain(self, self._ports, self._factory.channels, self._registry, options.grace_s)

@@ -83,6 +83,11 @@ class BoardSocket(Protocol):  # type: ignore[misc]
         self._hub.discard(self)
         self._on_lost(self)
 
+    @property
+    def behind(self) -> bool:
+        """Whether something that was sent has not been taken yet."""
+        return self._behind_since is not None
+
     # --- What the hub says ---------------------------------------------------------------------------
 
     def offer(self, frame: Frame) -> None:

@@ -6,7 +6,10 @@ import os
 
 from django.core.asgi import get_asgi_application
 
+from scoreboard_site import tracing
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scoreboard_site.settings")
+tracing.start()
 _http = get_asgi_application()  # sets Django up: before anything of ours is imported
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
@@ -20,7 +23,10 @@ from realtime.routing import websocket_urlpatterns  # noqa: E402
 application = WithBackground(
     WithHealth(
         ProtocolTypeRouter(
-            {"http": WithLimits(_http), "websocket": OriginRule(URLRouter(websocket_urlpatterns))}
+            {
+                "http": tracing.traced(WithLimits(_http)),
+                "websocket": OriginRule(URLRouter(websocket_urlpatterns)),
+            }
         )
     )
 )

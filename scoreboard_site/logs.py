@@ -1,4 +1,4 @@
-"""How log records leave the process: with a request id, without secrets, one line or one JSON object each.
+"""How log records leave the process: with the ids of request and trace, without secrets, as line or JSON.
 
 Imports nothing of ours. A record may carry `extra={"fields": {...}}`, which both formats show.
 """
@@ -9,11 +9,22 @@ import contextvars
 import json
 import logging
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import redis
+
 #: Id of the request that is being answered, if any.
 request_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
+
+
+def _no_trace() -> str | None:
+    return None
+
+
+#: Gives the id of the trace that the current work belongs to; scoreboard_site/tracing.py puts another here.
+trace_id: Callable[[], str | None] = _no_trace
 
 _SECRETS = [
     (re.compile(pattern, re.DOTALL), replacement)
@@ -42,6 +53,18 @@ def _one_line(text: str) -> str:
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", without_secrets(text))
 
 
+class WithoutTraceback(logging.Filter):
+    """For the logger of a library: that Redis went away is worth a line, and no traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, OSError | redis.RedisError):
+            record.msg, record.args = f"{record.getMessage()}: {type(error).__name__}", None
+            record.exc_info = None
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
+
+
 class Redact(logging.Filter):
     """Takes secrets out of a record, for every handler that comes after."""
 
@@ -59,7 +82,7 @@ class Redact(logging.Filter):
         record.fields = {
             name: _one_line(value) if isinstance(value, str) else value for name, value in fields.items()
         }
-        record.request_id = request_id.get()
+        record.request_id, record.trace_id = request_id.get(), trace_id()
         return True
 
 
@@ -87,6 +110,8 @@ class JSONFormatter(logging.Formatter):
         }
         if getattr(record, "request_id", None):
             line["requestId"] = record.request_id  # type: ignore[attr-defined]
+        if getattr(record, "trace_id", None):
+            line["traceId"] = record.trace_id  # type: ignore[attr-defined]
         line |= getattr(record, "fields", {})
         if record.exc_text:
             line["exception"] = record.exc_text

@@ -7,6 +7,7 @@ each other are system checks (scores/checks.py): `manage.py check --deploy`.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,10 @@ ASGI_APPLICATION = "scoreboard_site.asgi.application"
 USE_TZ = True
 TIME_ZONE = "UTC"
 
+#: Whether this process serves the moderators' admin site at /admin/. In production it belongs to a service
+#: of its own that the public cannot reach (docs/admin.md).
+SCOREBOARD_ADMIN: bool = env.bool("SCOREBOARD_ADMIN", DEBUG)
+
 INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
@@ -55,9 +60,9 @@ INSTALLED_APPS = [
     "scores",
     "realtime",
 ]
-# Both are plain synchronous functions, so that Django changes threads once per request, not per layer.
+# Plain synchronous functions, so that Django changes threads once per request, not per layer.
 MIDDLEWARE = ["scoreboard_site.middleware.guard"]
-TEMPLATES = [
+TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
@@ -65,11 +70,15 @@ TEMPLATES = [
     }
 ]
 DATABASES: dict[str, Any] = {}
-# The strict parser reads at most this much of a body (bytes); more is a 413.
-DATA_UPLOAD_MAX_MEMORY_SIZE = 4096
+# The most that is read of a body (bytes); more is a 413. The API, then the forms of the admin site.
+SCOREBOARD_MAX_BODY = 4096
+SCOREBOARD_ADMIN_MAX_BODY = DATA_UPLOAD_MAX_MEMORY_SIZE = 65_536
 
 STATIC_URL: str = env.str("STATIC_URL", "/static/")
-STATIC_ROOT = BASE_DIR / "staticfiles"
+#: Where `collectstatic` puts the files that a CDN or nginx serves.
+STATIC_ROOT = Path(env.str("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
+#: S3 bucket to which `manage.py publish_static` copies the collected files.
+SCOREBOARD_STATIC_BUCKET: str = env.str("SCOREBOARD_STATIC_BUCKET", "")
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "staticfiles": {
@@ -116,6 +125,9 @@ DYNAMODB_ACCESS_KEY_ID: str | None = "local" if _emulated else None
 DYNAMODB_SECRET_ACCESS_KEY: str | None = "local" if _emulated else None
 #: Prefix of the table names `UserScores` and `ScoreLedger`, for several boards in one account.
 SCOREBOARD_TABLE_PREFIX: str = env.str("SCOREBOARD_TABLE_PREFIX", "")
+#: Whether this process may read the whole table when the ranking has to be filled from it. Off where only a
+#: `manage.py rebuild_ranking --full --watch` beside the web processes has the right to.
+SCOREBOARD_MAY_SCAN: bool = env.bool("SCOREBOARD_MAY_SCAN", True)
 #: HTTP connections a process keeps to DynamoDB, for each table; the ceiling of useful concurrency.
 SCOREBOARD_MAX_CONNECTIONS: int = env.int("SCOREBOARD_MAX_CONNECTIONS", 32)
 
@@ -212,6 +224,61 @@ SCOREBOARD_NAME_BURST: int = env.int("SCOREBOARD_NAME_BURST", 5)
 #: header is not believed. Behind CloudFront and a load balancer: 2.
 SCOREBOARD_TRUSTED_PROXIES: int = env.int("SCOREBOARD_TRUSTED_PROXIES", 0)
 
+# --- The admin site: the only part that uses a relational database, sessions and cookies --------------
+
+#: Seconds for which a moderator stays signed in; closing the browser ends it as well.
+SESSION_COOKIE_AGE: int = env.int("SCOREBOARD_ADMIN_SESSION_S", 8 * 3600)
+#: Failed sign-ins of one account, or from one address, until it is locked, and for how long (s).
+AXES_FAILURE_LIMIT: int = env.int("SCOREBOARD_ADMIN_FAILURES", 5)
+_lockout_s = env.int("SCOREBOARD_ADMIN_LOCKOUT_S", 900)
+
+if SCOREBOARD_ADMIN:
+    INSTALLED_APPS += [
+        "django.contrib.contenttypes",
+        "django.contrib.auth",
+        "django.contrib.sessions",
+        "django.contrib.messages",
+        "scoreboard_site.apps.ModeratorsSite",  # django.contrib.admin, with a site of ours
+        "axes",
+    ]
+    MIDDLEWARE.append("scoreboard_site.admin_middleware.for_admin")
+    TEMPLATES[0]["APP_DIRS"] = True
+    TEMPLATES[0]["OPTIONS"]["context_processors"] = [
+        "django.template.context_processors.request",
+        "django.contrib.auth.context_processors.auth",
+        "django.contrib.messages.context_processors.messages",
+    ]
+    #: The accounts of the moderators: postgres://user:password@host:5432/name. Needed with DEBUG off.
+    _database = env.db("DATABASE_URL", f"sqlite:///{DATA_DIR}/admin.sqlite3" if DEBUG else "")
+    if not _database:
+        raise ImproperlyConfigured("SCOREBOARD_ADMIN needs DATABASE_URL when DEBUG is off.")
+    if _database["ENGINE"].endswith("postgresql"):
+        _database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
+    DATABASES["default"] = _database
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+] + [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    }
+]
+AXES_COOLOFF_TIME = timedelta(seconds=_lockout_s)
+AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
+AXES_CLIENT_IP_CALLABLE = "scoreboard_site.admin_middleware.address_for_lockout"
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or anybody could keep an account locked for ever
+AXES_DISABLE_ACCESS_LOG = True  # sign-ins are in the log, as scores.security
+
 # --- Headers and cookies: the headers are sent by scoreboard_site/middleware.py -----------------------
 
 #: Seconds for which a browser must come back over HTTPS only; 0: not said. A year in production.
@@ -219,11 +286,38 @@ SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", 0 if DEBUG else 31_536
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/admin/"
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+# TLS ends in front of us, so the scheme of a form's own origin is not known from the request.
+CSRF_TRUSTED_ORIGINS = [
+    f"https://{'*' if host.startswith('.') else ''}{host}" for host in ALLOWED_HOSTS if host != "*"
+]
 SILENCED_SYSTEM_CHECKS = [
     "security.W001",  # SecurityMiddleware: our guard sends its headers, on answers outside Django as well
     "security.W002",  # X-Frame-Options: likewise
-    "security.W003",  # CSRF protection: nothing here is authenticated by a cookie
+    "security.W003",  # CSRF protection: only the admin site uses cookies, and its views protect themselves
+    "admin.E408",  # authentication, messages and sessions, and the lockout: the admin site gets them from
+    "admin.E409",  # scoreboard_site/admin_middleware.py, and nobody else
+    "admin.E410",
+    "axes.W002",
 ]
+
+# --- Metrics, traces, errors: what leaves the process for those who look after it -------------------------
+
+#: Metrics are written to standard output this often (s), as CloudWatch's embedded metric format; 0: never.
+SCOREBOARD_METRICS_EVERY_S: int = env.int("SCOREBOARD_METRICS_EVERY_S", 0 if DEBUG else 30)
+#: Their CloudWatch namespace; one for each environment.
+SCOREBOARD_METRICS_NAMESPACE: str = env.str("SCOREBOARD_METRICS_NAMESPACE", "Scoreboard")
+#: Where traces go: an OTLP collector over HTTP, such as http://127.0.0.1:4318; empty: no tracing at all.
+OTEL_EXPORTER_OTLP_ENDPOINT: str = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+#: Share of requests that are traced (0 … 1), and the name they are traced under.
+OTEL_TRACES_SAMPLER_ARG: float = env.float("OTEL_TRACES_SAMPLER_ARG", 0.05)
+OTEL_SERVICE_NAME: str = env.str("OTEL_SERVICE_NAME", "scoreboard")
+#: Where unexpected errors are reported (Sentry); empty: only to the log.
+SENTRY_DSN: str = env.str("SENTRY_DSN", "")
+#: What they are reported as: `prod`, `dev`, a commit.
+SENTRY_ENVIRONMENT: str = env.str("SENTRY_ENVIRONMENT", "production")
+SENTRY_RELEASE: str = env.str("SENTRY_RELEASE", "")
 
 # --- Logs: to stderr, never with request bodies (botocore and pynamodb print those when asked to debug)
 
@@ -238,7 +332,10 @@ if LOG_FILE:
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "scoreboard_site.logs.Redact"}},
+    "filters": {
+        "redact": {"()": "scoreboard_site.logs.Redact"},
+        "without_traceback": {"()": "scoreboard_site.logs.WithoutTraceback"},
+    },
     "formatters": {
         "line": {
             "()": "scoreboard_site.logs.LineFormatter",
@@ -253,12 +350,15 @@ LOGGING = {
     "root": {"handlers": list(_handlers), "level": "WARNING"},
     "loggers": {
         "scores": {"level": LOG_LEVEL},
+        "scoreboard_site": {"level": LOG_LEVEL},
         "realtime": {"level": LOG_LEVEL},
         # Django's own loggers are configured before this with a handler of their own.
         "django": {"level": "WARNING", "handlers": [], "propagate": True},
         # A line for every 4xx and 503: those worth a line are in scores.security, with more in it.
         "django.request": {"level": "CRITICAL"},
         "daphne": {"level": "WARNING"},
+        "channels_redis.pubsub": {"filters": ["without_traceback"]},
+        "axes": {"level": "ERROR"},  # names accounts, in whose place people type passwords
         "pynamodb": {"level": "WARNING"},
         "botocore": {"level": "WARNING"},
     },

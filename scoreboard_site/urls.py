@@ -1,12 +1,13 @@
-"""Every HTTP path. No trailing slashes; what is not here is a 404 problem, also in development."""
+"""Every HTTP path. No trailing slashes, but in the admin site; what is not here is a 404 problem."""
 
 from django.conf import settings
-from django.urls import URLPattern, path, re_path
+from django.urls import URLPattern, URLResolver, path, re_path
+from django.views.generic import RedirectView
 
 from scoreboard_site.static import static_file
 from scores import api_docs, pages, problems, views
 
-urlpatterns: list[URLPattern] = [
+urlpatterns: list[URLPattern | URLResolver] = [
     path("", pages.page, name="page"),
     path(
         "score/update",
@@ -21,6 +22,13 @@ urlpatterns: list[URLPattern] = [
 ]
 if settings.LOCAL_ISSUER:
     urlpatterns.append(path("demo/sign-in", pages.demo_sign_in, name="demo-sign-in"))
+if settings.SCOREBOARD_ADMIN:
+    from django.contrib import admin
+
+    urlpatterns += [
+        path("admin", RedirectView.as_view(pattern_name="admin:index")),
+        path("admin/", admin.site.urls),
+    ]
 if settings.DEBUG:  # elsewhere they are on the CDN
     urlpatterns.append(path("static/<path:path>", static_file, name="static"))
 urlpatterns.append(re_path("", problems.not_found))

@@ -31,6 +31,20 @@ def check_limits(**kwargs: Any) -> list[CheckMessage]:
     return problems
 
 
+@register(Tags.compatibility)
+def check_observability(**kwargs: Any) -> list[CheckMessage]:
+    problems: list[CheckMessage] = []
+    if not 0 <= settings.SCOREBOARD_METRICS_EVERY_S <= 300:
+        problems.append(Error("SCOREBOARD_METRICS_EVERY_S must be 0 … 300.", id="scoreboard.E030"))
+    if not 0 <= settings.OTEL_TRACES_SAMPLER_ARG <= 1:
+        problems.append(Error("OTEL_TRACES_SAMPLER_ARG must be 0 … 1.", id="scoreboard.E031"))
+    endpoint = settings.OTEL_EXPORTER_OTLP_ENDPOINT
+    if endpoint and urlsplit(endpoint).scheme not in ("http", "https"):
+        text = "OTEL_EXPORTER_OTLP_ENDPOINT must be an address like http://127.0.0.1:4318."
+        problems.append(Error(text, id="scoreboard.E032"))
+    return problems
+
+
 @register(Tags.security)
 def check_origins(**kwargs: Any) -> list[CheckMessage]:
     problems: list[CheckMessage] = []

@@ -42,7 +42,10 @@ class Invalid(ScoreboardError):
 
 
 class TooLarge(Invalid):
-    code, status, detail = "too_large", 413, "The request body is larger than 4096 bytes."
+    code, status = "too_large", 413
+
+    def __init__(self, limit: int = 4096) -> None:
+        super().__init__(f"The request body is larger than {limit} bytes.")
 
 
 class KeyReused(Invalid):

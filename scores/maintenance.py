@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from django.conf import settings
-from ulid import ULID
 
-from scores import merging, moderation, repository, scoring, services
-from scores.errors import ScoreboardError, Unavailable
+from scoreboard_site import metrics
+from scores import merging, repository, scoring, services, upkeep
+from scores.errors import Unavailable
 from scores.models import TableState
-from scores.ranking import Ranking
-from scores.scoring import Action, Player
+from scores.ranking import Ranking, RankingUnavailable
+from scores.scoring import Player
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,6 @@ REBUILD_LOCK_MS = 10_000
 #: A merge that belongs to a request under way is given this time (s) before it counts as lost.
 MERGE_GRACE_S = 0.15
 _BATCH = 200
-_BANS_PER_ROUND = 25
 
 #: Merges that had been lost and were repaired by this process: 0 in normal life.
 ranking_repairs_total = 0
@@ -64,13 +63,17 @@ def reconcile_ranking() -> int:
     state = repository.read_state()
     ranking = merging.use_generation(state.generation)
     merging.remember_floor(0 if state.floor_dropped_at is not None else int(state.floor))
-    repaired = _repair_unmerged(ranking)
-    if ranking.lock("reconcile", RECONCILE_LOCK_MS) is None:
-        return repaired
+    try:
+        repaired = _repair_unmerged(ranking)
+        if ranking.lock("reconcile", RECONCILE_LOCK_MS) is None:
+            return repaired
+    except RankingUnavailable:
+        upkeep.do_round()  # needs the table only, and no process can tell whether another does it
+        raise
     if not ranking.is_ready():
         rebuild_ranking()
         return repaired
-    _end_bans()
+    upkeep.end_bans()
     age = ranking.floor_age_s()
     floor_due = age is None or age > FLOOR_DUE_S
     depth = FLOOR_RANK if floor_due else NOMINATED
@@ -84,6 +87,7 @@ def reconcile_ranking() -> int:
             break
     if floor_due:
         _set_floor(ranking, state, scoring.in_order(stored.values()), set(indexed))
+    upkeep.sweep_erased(within_s=upkeep.PER_ROUND_S)
     return repaired
 
 
@@ -98,6 +102,7 @@ def _repair(ranking: Ranking, nominated: list[str], stored: dict[str, Player]) -
     repaired = merging.merge(late).newer + merging.drop(gone).newer
     if repaired:
         ranking_repairs_total += repaired
+        metrics.record(metrics.RANKING_REPAIRS, repaired)
         logger.warning("repaired %d players in the ranking", repaired)
     return repaired
 
@@ -109,24 +114,6 @@ def _repair_unmerged(ranking: Ranking) -> int:
     repaired = _repair(ranking, unmerged, repository.read_players(unmerged))
     merging.forget_unmerged(unmerged)
     return repaired
-
-
-def _end_bans() -> None:
-    for user_id in repository.ended_bans(services.now_ms(), _BANS_PER_ROUND):
-        player = repository.read_player(user_id)
-        if player is None or player.state is not scoring.State.BANNED or player.is_banned(services.now_ms()):
-            continue  # the index is behind
-        try:
-            moderation.moderate(
-                user_id=user_id,
-                action=Action.UNBAN,
-                actor="scoreboard",
-                reason="the ban ended",
-                expected_version=player.version,
-                entry_id=f"MOD#{ULID()}",
-            )
-        except ScoreboardError as error:
-            logger.info("ending the ban of a player is left to the next round: %s", error.code)
 
 
 # --- The floor --------------------------------------------------------------------------------------
@@ -166,17 +153,21 @@ def rebuild_ranking(
     the recorded floor. `pace` is the most players to read per second, `progress` is told how many have
     been merged. Runs together with live traffic: merging is commutative.
 
-    Returns False when another process is at it, or when the ranking was flushed meanwhile.
+    Returns False when another process is at it, when the ranking was flushed meanwhile, or when a scan is
+    needed and left to another process (settings.SCOREBOARD_MAY_SCAN).
     Raises RankingUnavailable, Unavailable or Throttled.
     """
     state = repository.read_state()
     ranking = merging.use_generation(state.generation)
+    nominated = repository.nominees(FLOOR_RANK)
+    scan = full or sum(score >= state.floor for _, score in nominated) < MIN_CONTENDERS
+    if scan and not settings.SCOREBOARD_MAY_SCAN:
+        logger.info("the ranking waits for the process that may scan the table")
+        return False
     name = "fill" if full else "rebuild"
     token = ranking.lock(name, REBUILD_LOCK_MS)
     if token is None:
         return False
-    nominated = repository.nominees(FLOOR_RANK)
-    scan = full or sum(score >= state.floor for _, score in nominated) < MIN_CONTENDERS
     if scan:
         _merge_all(ranking, name, state, pace, progress)
     else:

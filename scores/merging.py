@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from realtime import broadcaster
+from scoreboard_site import metrics
 from scores import repository
 from scores.errors import Unavailable
 from scores.ranking import Merge, Ranking, RankingUnavailable
@@ -74,13 +75,19 @@ def merge(players: Iterable[Player]) -> Merge:
         merged = current_ranking().merge(players)
     except RankingUnavailable as error:
         logger.warning("merge of %d players is left to the reconciler: %s", len(players), error)
-        with _state_lock:
-            _unmerged.update(dict.fromkeys(p.user_id for p in players))
-            while len(_unmerged) > _UNMERGED_MAX:
-                _unmerged.popitem(last=False)
+        metrics.record(metrics.MERGES_LEFT, len(players))
+        leave_to_reconciler(player.user_id for player in players)
         return Merge(0, None)
     announce(merged.revision)
     return merged
+
+
+def leave_to_reconciler(user_ids: Iterable[str]) -> None:
+    """Have these players read and merged in the next round of this process."""
+    with _state_lock:
+        _unmerged.update(dict.fromkeys(user_ids))
+        while len(_unmerged) > _UNMERGED_MAX:
+            _unmerged.popitem(last=False)
 
 
 def drop(versions: dict[str, int]) -> Merge:
@@ -93,6 +100,7 @@ def drop(versions: dict[str, int]) -> Merge:
 def announce(revision: int | None) -> None:
     """Tell all hubs that the board has a new revision; None: it has not."""
     if revision is not None:
+        metrics.record(metrics.BOARD_CHANGES)
         broadcaster.board_changed(revision)
 
 

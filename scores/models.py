@@ -101,6 +101,22 @@ class TableState(Model):
     floor_dropped_at = NumberAttribute(null=True, attr_name="floorDroppedAt")
 
 
+class Erasure(Model):
+    """An erased player whose ledger still holds personal data, in entries up to the version `up_to`.
+
+    An item of UserScores in a partition of its own, written in the transaction that erases the player.
+    `after` is the last entry that has been swept.
+    """
+
+    class Meta(_Meta):
+        table_name = settings.SCOREBOARD_TABLE_PREFIX + "UserScores"
+
+    partition = UnicodeAttribute(hash_key=True, attr_name="userId", default="#erasures")
+    user_id = UnicodeAttribute(range_key=True, attr_name="board")
+    up_to = NumberAttribute(attr_name="upTo")
+    after = UnicodeAttribute(null=True)
+
+
 class LedgerEntry(Model):
     """One accepted update (`entry_id` is the idempotency key) or moderation (`MOD#` and a ULID)."""
 

@@ -27,8 +27,8 @@ class StrictJSONParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         """Raises Invalid or TooLarge."""
-        body = stream.read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
-        if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        body = stream.read(settings.SCOREBOARD_MAX_BODY + 1)
+        if len(body) > settings.SCOREBOARD_MAX_BODY:
             raise TooLarge
         try:
             text = body.decode("utf-8")

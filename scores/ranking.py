@@ -22,6 +22,7 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from scoreboard_site import metrics
 from scores import scoring
 from scores.limits import NO_DEMAND, Demand, Left
 from scores.scoring import BOARD_ID, MAX_MS, Board, Player, Row
@@ -32,7 +33,11 @@ T = TypeVar("T")
 TIMEOUT_S = 0.2
 FAILURES_TO_OPEN = 2
 OPEN_S = 1.0
+#: Redis that was lost may come back without what was merged meanwhile, a ban for instance. For this time (s)
+#: its board is not believed; until then the reconciler has compared it with the table.
+DOUBT_S = 3.0
 _SCRIPT = (Path(__file__).parent / "ranking.lua").read_text()
+_SCANNED_AT_ONCE = 1000
 _MEMBER_ID = len(f"{MAX_MS}#")
 
 #: Set whenever Redis failed or came back: the reconciler has work before its next turn.
@@ -44,13 +49,25 @@ class RankingUnavailable(Exception):
 
 
 class Breaker:
-    """Skips calls for OPEN_S after FAILURES_TO_OPEN failures in a row, then lets one probe through."""
+    """Skips calls for OPEN_S after FAILURES_TO_OPEN failures in a row, then lets one probe through.
+
+    `in_doubt` for DOUBT_S after that, and after every lost connection, as by a failover.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._failures = 0
         self._retry_at = 0.0
+        self._doubted_until = float("-inf")
+
+    @property
+    def in_doubt(self) -> bool:
+        return self._clock() < self._doubted_until
+
+    @property
+    def is_open(self) -> bool:
+        return self._failures >= FAILURES_TO_OPEN
 
     def before(self) -> None:
         """Raises RankingUnavailable while calls are skipped."""
@@ -67,20 +84,31 @@ class Breaker:
         with self._lock:
             was_open = self._failures >= FAILURES_TO_OPEN
             self._failures = 0
+            if was_open:
+                self._doubted_until = self._clock() + DOUBT_S
         if was_open:
             logger.warning("the ranking answers again")
             repair_wanted.set()
 
-    def failed(self) -> None:
+    def failed(self, *, lost: bool = False) -> None:
+        """`lost`: the connection was, so that the next one may lead to another Redis."""
         with self._lock:
             self._failures += 1
             self._retry_at = self._clock() + OPEN_S
+            if lost:
+                self._doubted_until = self._clock() + DOUBT_S
             if self._failures == FAILURES_TO_OPEN:
                 logger.warning("the ranking does not answer; it is skipped until it does")
         repair_wanted.set()
 
 
 _breaker = Breaker()
+metrics.watch(metrics.CACHE_DOWN, lambda: _breaker.is_open)
+
+
+def in_doubt() -> bool:
+    """Whether what the ranking shows may be older than what it showed before."""
+    return _breaker.in_doubt
 
 
 @functools.cache
@@ -99,7 +127,7 @@ def _guarded(call: Callable[[], T]) -> T:
     try:
         result = call()
     except redis.RedisError as error:
-        _breaker.failed()
+        _breaker.failed(lost=isinstance(error, redis.ConnectionError))
         raise RankingUnavailable(type(error).__name__) from error
     _breaker.succeeded()
     return result
@@ -178,10 +206,32 @@ class Ranking:
         records: Any = _guarded(lambda: _client().hmget(self._key("players"), list(user_ids)))
         return {u: int(r.split("|", 1)[0]) for u, r in zip(user_ids, records, strict=True) if r}
 
-    def top(self, count: int) -> list[str]:
-        """The ids of the best `count` visible players."""
-        members: Any = _guarded(lambda: _client().zrevrange(self._key("ranking"), 0, count - 1))
+    def top(self, count: int, above: int = 0) -> list[str]:
+        """The ids of the best `count` visible players, after leaving out the best `above`."""
+        last = above + count - 1
+        members: Any = _guarded(lambda: _client().zrevrange(self._key("ranking"), above, last))
         return [member[_MEMBER_ID:] for member in members]
+
+    def size(self) -> int:
+        """Number of visible players."""
+        return int(_guarded(lambda: _client().zcard(self._key("ranking"))))
+
+    def named(self, matches: Callable[[str], bool], most: int, within_s: float) -> tuple[list[str], bool]:
+        """(ids, whether all players were looked at): at most `most` whose name matches, hidden ones too.
+
+        Takes at most about `within_s`; in no order.
+        """
+        deadline = time.monotonic() + within_s
+        found: dict[str, None] = {}
+        cursor = 0
+        while True:
+            scan = functools.partial(_client().hscan, self._key("players"), cursor, count=_SCANNED_AT_ONCE)
+            reply: Any = _guarded(scan)
+            cursor, records = reply
+            found.update((u, None) for u, r in records.items() if matches(r.split("|", 4)[4]))
+            done = cursor == 0
+            if done or len(found) > most or time.monotonic() > deadline:
+                return list(found)[:most], done and len(found) <= most
 
     def place(self, player: Player) -> tuple[int | None, int | None]:
         """(rank, number of ranked players) of a merged player; (None, None) unless the ranking is full."""

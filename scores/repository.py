@@ -18,8 +18,8 @@ from pynamodb.transactions import TransactWrite
 
 from scores import dynamodb, models
 from scores.errors import Throttled, Unavailable
-from scores.models import LedgerEntry, TableState, UserScore
-from scores.scoring import BOARD_ID, MAX_MS, Entry, Player, State
+from scores.models import Erasure, LedgerEntry, TableState, UserScore
+from scores.scoring import BOARD_ID, MAX_MS, Action, Entry, Player, State
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -77,11 +77,34 @@ def read_ledger(user_id: str) -> list[Entry]:
     return [_entry(item) for item in dynamodb.read(lambda: LedgerEntry.query(user_id, consistent_read=True))]
 
 
+def read_latest(user_id: str, most: int) -> tuple[list[Entry], bool]:
+    """(entries, whether there are more): at most `most` updates and at most `most` moderations, in no order.
+
+    The key of an update is no order in time, so of more than `most` updates it is any. Raises Unavailable
+    or Throttled.
+    """
+    query = functools.partial(LedgerEntry.query, user_id, consistent_read=True, limit=most + 1)
+    found = [_entry(item) for item in dynamodb.read(query)]
+    if len(found) <= most:
+        return found, False
+    known = {entry.entry_id: entry for entry in found[:most]}
+    known.update((entry.entry_id, entry) for entry in read_moderations(user_id, most))
+    return list(known.values()), True
+
+
+def read_moderations(user_id: str, most: int | None = None) -> list[Entry]:
+    """The moderations of a player, in no order. Raises Unavailable or Throttled."""
+    condition = LedgerEntry.entry_id.startswith("MOD#")
+    query = functools.partial(LedgerEntry.query, user_id, condition, consistent_read=True, limit=most)
+    return [_entry(item) for item in dynamodb.read(query)]
+
+
 def commit(entry: Entry, player: Player, known: Player, *, floor: int, now: int) -> None:
     """Write a ledger entry and the player after it in one transaction.
 
     The write happens only if the entry is new, the player is still at `known.version` and, for an
-    update, is not banned at `now` (ms). `contender` is set if the player contends at `floor`.
+    update, is not banned at `now` (ms). `contender` is set if the player contends at `floor`. An erasure is
+    marked for the sweep (scores.ledger) in the same transaction.
 
     Raises EntryExists, PlayerMoved, Contended, Throttled or Unavailable (nothing was written), or
     Undecided.
@@ -98,6 +121,8 @@ def commit(entry: Entry, player: Player, known: Player, *, floor: int, now: int)
             transaction.update(
                 UserScore(player.user_id, BOARD_ID), _actions(player, floor), condition, "ALL_OLD"
             )
+            if entry.kind == Action.ERASE.value:
+                transaction.save(Erasure(user_id=player.user_id, up_to=player.version))
     except TransactWriteError as error:
         raise _write_failure(error, known) from error
 
@@ -106,7 +131,7 @@ def _write_failure(error: TransactWriteError, known: Player) -> Exception:
     reasons = error.cancellation_reasons
     codes = {reason.code for reason in reasons if reason}
     if reasons and reasons[0] and reasons[0].code == "ConditionalCheckFailed":
-        return EntryExists(_entry(LedgerEntry.from_raw_data(reasons[0].raw_item or {})))
+        return EntryExists(entry_of(reasons[0].raw_item or {}))
     if len(reasons) > 1 and reasons[1] and reasons[1].code == "ConditionalCheckFailed":
         item = reasons[1].raw_item
         return PlayerMoved(_player(UserScore.from_raw_data(item)) if item else Player(known.user_id))
@@ -133,6 +158,16 @@ def ended_bans(now: int, count: int) -> list[str]:
         item.user_id
         for item in dynamodb.read(lambda: UserScore.flagged.query(State.BANNED.value, until, limit=count))
     ]
+
+
+def flagged(state: State, after: str, count: int) -> list[tuple[str, str]]:
+    """(user id, place) of at most `count` players in this state, by when it ends, behind the place `after`.
+
+    From the index Flagged, eventually consistent. Raises Unavailable or Throttled.
+    """
+    place = UserScore.flag_until > after if after else None
+    query = functools.partial(UserScore.flagged.query, state.value, place, limit=count)
+    return [(item.user_id, str(item.flag_until)) for item in dynamodb.read(query)]
 
 
 def scan_players() -> Iterator[tuple[Player, bool]]:
@@ -184,6 +219,20 @@ def create_tables() -> list[str]:
     ):
         done.append("wrote a new generation")
     return done
+
+
+def begin_generation(now: int) -> None:
+    """After a restore: no cache of the table as it was may outvote it; the floor is dropped at `now` (ms).
+
+    Raises Unavailable, also when there is no table.
+    """
+    read_state()
+    state = TableState(board=BOARD_ID)
+    dynamodb.update(
+        state,
+        [TableState.generation.set(secrets.token_hex(8)), TableState.floor_dropped_at.set(now)],
+        TableState.generation.exists(),
+    )
 
 
 def read_state() -> TableState:
@@ -266,6 +315,11 @@ _ENTRY_NUMBERS = {"increment", "new_score", "version", "at", "previous_at", "exp
 
 def _ledger_item(entry: Entry) -> LedgerEntry:
     return LedgerEntry(**{field: getattr(entry, field) for field in _ENTRY_FIELDS})
+
+
+def entry_of(raw: dict[str, Any]) -> Entry:
+    """An entry from an item of the ledger as DynamoDB returns it."""
+    return _entry(LedgerEntry.from_raw_data(raw))
 
 
 def _entry(item: LedgerEntry) -> Entry:

@@ -102,8 +102,9 @@ class Player:
 class Entry:
     """One line of the ledger: an accepted update or a moderation.
 
-    `new_score` and `version` are the player's after it, `previous_at` is the `reached_at` before it
-    (0: none), `at` the time of the entry (ms), `expires_at` when it may be forgotten (s; None: never).
+    `kind` is `update`, `ticket` (an update with a ticket) or a moderation's action. `new_score` and
+    `version` are the player's after it, `previous_at` is the `reached_at` before it (0: none), `at` the
+    time of the entry (ms), `expires_at` when it may be forgotten (s; None: never).
     """
 
     user_id: str
@@ -231,6 +232,11 @@ _FROM = {
 }
 
 
+def possible_actions(state: State) -> list[Action]:
+    """What a moderator can do about a player in this state."""
+    return [action for action in Action if state in _FROM[action]]
+
+
 def moderated(
     player: Player,
     action: Action,
@@ -242,18 +248,22 @@ def moderated(
 ) -> Player:
     """`player` after a moderation at `at` (ms): `amount` for adjust, `name` for rename, `until` for ban.
 
-    Raises RuleError when the action does not fit the player's state, or the score would leave
-    0 … MAX_SCORE.
+    Raises RuleError when the action does not fit the player's state, would change nothing, or the score
+    would leave 0 … MAX_SCORE.
     """
     if player.state not in _FROM[action]:
         raise RuleError(f"cannot {action} a player who is {player.state}")
     changed = dataclasses.replace(player, version=player.version + 1)
     match action:
         case Action.ADJUST:
+            if amount == 0:
+                raise RuleError("the amount must not be 0")
             if not 0 <= player.score + amount <= MAX_SCORE:
                 raise RuleError(f"the score would leave 0 … {MAX_SCORE}")
             return dataclasses.replace(changed, score=player.score + amount, reached_at=at)
         case Action.RENAME:
+            if player.name == name:
+                raise RuleError("the player is called that already")
             return dataclasses.replace(changed, name=name)
         case Action.HIDE:
             return dataclasses.replace(changed, state=State.HIDDEN)

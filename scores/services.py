@@ -11,10 +11,13 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
 
-from scores import repository, scoring
+from scoreboard_site import metrics
+from scores import ranking, repository, scoring
 from scores.errors import (
     Banned,
     Conflict,
@@ -32,18 +35,21 @@ from scores.errors import (
 )
 from scores.identity import Identity
 from scores.limits import NO_DEMAND, Demand, known_refusals, local_limiter
-from scores.merging import current_ranking, merge, recorded_floor
+from scores.merging import current_ranking, leave_to_reconciler, merge, recorded_floor
 from scores.models import READ_TIMEOUT_S
 from scores.ranking import RankingUnavailable
-from scores.scoring import Board, Entry, Player, Standing
+from scores.scoring import Board, Entry, Player, Row, Standing
 from scores.tickets import Ticket
 
 logger = logging.getLogger(__name__)
 
 #: All tries of one update end within this time (s).
 DEADLINE_S = 2.0
-#: How long (s) a board read from the index is good for, while the ranking is not.
-INDEX_BOARD_S = 1.0
+#: How long (s) a board read from the index is good for, while the ranking is not. With the hub's poll
+#: (realtime.hub.POLL_AWAY_S) a ban is on no board that is sent a second later.
+INDEX_BOARD_S = 0.3
+#: Whoever wants it while another reads it waits this long (s) at most, then gets the last board known.
+INDEX_WAIT_S = 1.0
 #: Nominees that a board read from the index is made of: room for those the table will not confirm.
 INDEX_NOMINEES = 30
 
@@ -97,14 +103,22 @@ def add_points(
         raise TicketRequired
     known_refusals.check(demand)
     deadline = time.monotonic() + DEADLINE_S
+    with one_at_a_time(user_id):
+        known, certain, floor = _guess(user_id, demand)
+        if ticket is not None and ticket.expires_at + settings.SCOREBOARD_TICKET_LEEWAY_S < now_ms() / 1000:
+            return _replay(user_id, increment, key, known, deadline)
+        kind = "update" if ticket is None else "ticket"
+        return _add_points(user_id, increment, key, kind, known, certain, floor, deadline)
+
+
+@contextmanager
+def one_at_a_time(user_id: str) -> Iterator[None]:
+    """The turn of one writer of this process at this player. Raises Conflict after half a DEADLINE_S."""
     lock = _player_locks[hash(user_id) % len(_player_locks)]
     if not lock.acquire(timeout=DEADLINE_S / 2):
         raise Conflict
     try:
-        known, certain, floor = _guess(user_id, demand)
-        if ticket is not None and ticket.expires_at + settings.SCOREBOARD_TICKET_LEEWAY_S < now_ms() / 1000:
-            return _replay(user_id, increment, key, known)
-        return _add_points(user_id, increment, key, known, certain, floor, deadline)
+        yield
     finally:
         lock.release()
 
@@ -120,20 +134,28 @@ def _check_ticket(ticket: Ticket, user_id: str, increment: int, key: str) -> Non
         raise TicketInvalid("The ticket is valid for longer than the ledger remembers it.")
 
 
-def _replay(user_id: str, increment: int, key: str, known: Player) -> Accepted:
+def _replay(user_id: str, increment: int, key: str, known: Player, deadline: float) -> Accepted:
     entry = repository.read_entry(user_id, key)
     if entry is None:
         raise TicketExpired
-    return _answered_before(entry, scoring.request_hash(user_id, increment), known, undecided=False)
+    return _answered_before(entry, scoring.request_hash(user_id, increment), known, deadline)
 
 
 def _add_points(
-    user_id: str, increment: int, key: str, known: Player, certain: bool, floor: int, deadline: float
+    user_id: str,
+    increment: int,
+    key: str,
+    kind: str,
+    known: Player,
+    certain: bool,
+    floor: int,
+    deadline: float,
 ) -> Accepted:
     digest = scoring.request_hash(user_id, increment)
     undecided = False
     wait_s = 0.01
-    while True:
+    failure: ScoreboardError = Unavailable()
+    while _time_for_a_call(deadline):
         now = now_ms()
         refusal = _refusal(known, increment, now)
         if refusal and not certain:
@@ -143,12 +165,12 @@ def _add_points(
             entry = repository.read_entry(user_id, key)
             if entry is None:
                 raise refusal
-            return _answered_before(entry, digest, known, undecided)
+            return _answered_before(entry, digest, known, deadline, undecided)
         player = scoring.increased(known, increment, now)
         entry = Entry(
             user_id=user_id,
             entry_id=key,
-            kind="update",
+            kind=kind,
             increment=increment,
             new_score=player.score,
             version=player.version,
@@ -157,16 +179,19 @@ def _add_points(
             request_hash=digest,
             expires_at=now // 1000 + settings.SCOREBOARD_LEDGER_DAYS * 86_400,
         )
-        failure: ScoreboardError
         try:
             repository.commit(entry, player, known, floor=floor, now=now)
         except repository.EntryExists as exists:
-            return _answered_before(exists.entry, digest, known, undecided)
+            return _answered_before(exists.entry, digest, known, deadline, undecided)
         except repository.PlayerMoved as moved:
             known, certain, failure = moved.player, True, Conflict()
+            metrics.record(metrics.LEDGER_CONFLICTS)
         except repository.Contended:
             failure = Conflict()
+            metrics.record(metrics.LEDGER_CONFLICTS)
             pause(wait_s, deadline)
+            if not _time_for_a_call(deadline):
+                break
             known, certain = read_player(user_id), True
         except Throttled as throttled:
             failure = throttled
@@ -182,11 +207,14 @@ def _add_points(
             merge([player])
             return Accepted(player.score, replayed=False)
         wait_s = min(2 * wait_s, 0.2)
-        if time.monotonic() > deadline:
-            break
     if not undecided:
         raise failure
-    return _look_up(user_id, key, digest, known)
+    return _look_up(user_id, key, digest, known, deadline)
+
+
+def _time_for_a_call(deadline: float) -> bool:
+    """Whether a call to the table that gets no answer would be over in time."""
+    return time.monotonic() + READ_TIMEOUT_S <= deadline
 
 
 def _refusal(player: Player, increment: int, now: int) -> ScoreboardError | None:
@@ -217,23 +245,30 @@ def read_player(user_id: str) -> Player:
     return repository.read_player(user_id) or Player(user_id)
 
 
-def _answered_before(entry: Entry, digest: str, known: Player, undecided: bool) -> Accepted:
+def _answered_before(
+    entry: Entry, digest: str, known: Player, deadline: float, undecided: bool = False
+) -> Accepted:
     if entry.request_hash != digest:
         raise KeyReused
     if known.version < entry.version:  # its merge may have been lost
-        merge([read_player(entry.user_id)])
+        if _time_for_a_call(deadline):
+            merge([read_player(entry.user_id)])
+        else:
+            leave_to_reconciler([entry.user_id])
     # After an undecided try of this very request, it was most likely that one that counted.
     return Accepted(entry.new_score, replayed=not undecided)
 
 
-def _look_up(user_id: str, key: str, digest: str, known: Player) -> Accepted:
+def _look_up(user_id: str, key: str, digest: str, known: Player, deadline: float) -> Accepted:
+    if not _time_for_a_call(deadline):
+        raise OutcomeUnknown
     try:
         entry = repository.read_entry(user_id, key)
     except Unavailable as error:
         raise OutcomeUnknown from error
     if entry is None:
         raise OutcomeUnknown
-    return _answered_before(entry, digest, known, undecided=True)
+    return _answered_before(entry, digest, known, deadline, undecided=True)
 
 
 def pause(seconds: float, deadline: float) -> None:
@@ -247,39 +282,69 @@ def pause(seconds: float, deadline: float) -> None:
 def get_board() -> Board:
     """The Top 10: from the ranking, else from the index and the table, else the last one known (stale).
 
-    Raises Unavailable when there is none.
+    The ranking is passed over while it is in doubt. Raises Unavailable when there is none.
     """
     global _last_board
     try:
-        board = current_ranking().board()
+        ranked = current_ranking().board()
     except RankingUnavailable:
-        board = None
+        ranked = None
     try:
-        _last_board = board or _index_board.get()
+        _last_board = ranked if ranked and not ranking.in_doubt() else _index_board.get()
     except Unavailable:
-        if _last_board is None:
+        known = ranked or _last_board
+        if known is None:
             raise
-        return dataclasses.replace(_last_board, stale=True)
+        return dataclasses.replace(known, stale=True)
     return _last_board
 
 
+def rows_in_table(also: Iterable[str] = ()) -> tuple[Row, ...]:
+    """The Top 10 as the table has it: nominated by the index, and by `also` (user ids), read consistently.
+
+    One query and one batch of at most INDEX_NOMINEES players and those of `also`. Raises Unavailable or
+    Throttled.
+    """
+    nominated = [user_id for user_id, _ in repository.nominees(INDEX_NOMINEES)]
+    return scoring.rows_of(repository.read_players(dict.fromkeys([*nominated, *also])).values())
+
+
 class _IndexBoard:
-    """The board as the index nominates it and the table confirms it; read once a second at most."""
+    """The board as the index nominates it and the table confirms it.
+
+    Read once in INDEX_BOARD_S at most, by one caller: the others wait for its result, also for its failure,
+    and no longer than INDEX_WAIT_S.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._board: Board | None = None
-        self._read_at = 0.0
+        self._read_at = self._failed_at = float("-inf")
 
     def get(self) -> Board:
-        with self._lock:
+        """Raises Unavailable."""
+        began = time.monotonic()
+        if not self._lock.acquire(timeout=INDEX_WAIT_S):
+            raise Unavailable
+        try:
             if self._board is None or time.monotonic() - self._read_at > INDEX_BOARD_S:
-                nominated = [user_id for user_id, _ in repository.nominees(INDEX_NOMINEES)]
-                rows = scoring.rows_of(repository.read_players(nominated).values())
-                now = now_ms()
-                self._board = Board(rows, now * 1000, now, from_index=True)
-                self._read_at = time.monotonic()
+                if self._failed_at > began:
+                    raise Unavailable
+                self._read()
+            assert self._board
             return self._board
+        finally:
+            self._lock.release()
+
+    def _read(self) -> None:
+        try:
+            rows = rows_in_table()
+        except Unavailable:
+            self._failed_at = time.monotonic()
+            raise
+        now = now_ms()
+        self._board = Board(rows, now * 1000, now, from_index=True)
+        self._read_at = time.monotonic()
 
 
 _index_board = _IndexBoard()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import uuid
 from typing import Any
 
@@ -14,6 +15,7 @@ from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from scoreboard_site import metrics
 from scores import limits, moderation, services, tickets
 from scores.errors import Invalid
 from scores.identity import Identity
@@ -126,6 +128,7 @@ class ScoreViewSet(viewsets.ViewSet):
         if request.resolver_match and request.resolver_match.url_name == "score-update":
             # A key that cannot be used is answered with one that can.
             response["Idempotency-Key"] = self.idempotency_key or str(uuid.uuid4())
+            _count(request, response)
         for name, value in self.demand.headers().items():
             response[name] = value
         return response
@@ -139,9 +142,23 @@ def _key_of(request: HttpRequest) -> str | None:
     return key_of_header(key)
 
 
+def _count(request: Request, response: Any) -> None:
+    """Record how an update was answered."""
+    if response.status_code != 200:
+        code = response.data.get("code") if isinstance(response.data, dict) else None
+        metrics.record(metrics.UPDATES_REFUSED, code=code)
+    elif "Idempotent-Replayed" in response:
+        metrics.record(metrics.UPDATES_REPLAYED)
+    else:
+        metrics.record(metrics.UPDATES_ACCEPTED)
+        received_at = getattr(request._request, "scope", {}).get("received_at")
+        if received_at is not None:
+            metrics.record(metrics.UPDATE_TIME, (time.monotonic() - received_at) * 1000)
+
+
 def _measure_body(request: HttpRequest) -> None:
     # DRF takes a body without a Content-Length (chunked) for an empty one.
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    limit = settings.SCOREBOARD_MAX_BODY
     body = request.read(limit + 1)
     request._body = body
     request.META["CONTENT_LENGTH"] = str(len(body))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks.reads import query_units, with_redis, without_redis
+import pytest
+
+from benchmarks.reads import READ_UNITS, query_units, with_redis, without_redis
+from scores.services import INDEX_BOARD_S
 
 
 def test_a_query_costs_half_a_unit_for_each_four_kilobytes():
@@ -16,6 +19,7 @@ def test_with_redis_only_the_tables_own_item_is_read_more_often_by_more_processe
     assert many.index == one.index and many.player == one.player
 
 
-def test_without_redis_three_thousand_processes_are_what_a_top_players_item_carries():
-    assert without_redis(1_000).share < 0.5
-    assert without_redis(3_000).share == 1.0
+def test_without_redis_a_top_players_item_is_read_for_every_board_of_every_process():
+    processes = round(READ_UNITS * INDEX_BOARD_S)
+    assert without_redis(processes).player == pytest.approx(READ_UNITS)
+    assert without_redis(processes // 2).share == pytest.approx(0.5, rel=0.01)

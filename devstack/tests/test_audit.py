@@ -65,7 +65,7 @@ def test_every_locked_package_is_looked_up_and_a_known_vulnerability_fails(servi
     assert service.asked == {name.lower() for name in re.findall(r"^([\w.-]+)==", locked, re.M)}
 
     when = "2026-01-01T00:00:00Z"
-    hole = {
+    hole: dict[str, object] = {
         "id": "PYSEC-2026-1", "summary": "a hole", "details": "a hole", "modified": when, "published": when,
         "affected": [
             {

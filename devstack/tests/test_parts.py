@@ -1,9 +1,11 @@
 """The real DynamoDB Local and the real Valkey, started as the tests of the application start them."""
 
 import contextlib
+import shutil
 import socket
 from pathlib import Path
 
+import psycopg
 import pytest
 import redis
 
@@ -11,6 +13,7 @@ from devstack import parts
 from devstack.errors import StackError
 from devstack.parts import start_dynamodb, start_valkey
 from devstack.ports import free_port
+from devstack.postgresql import start_postgresql
 from devstack.tests.stage import is_running
 
 
@@ -101,3 +104,17 @@ def test_data_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StackError, match=r"cannot create the folder .*/file/valkey: Not a directory"):
         start_valkey(tmp_path / "file")
+
+
+@pytest.mark.parametrize("at_hand", [True, False], ids=["the machine's or the wheel's", "the wheel's"])
+def test_postgresql_runs_also_for_root_and_leaves_no_folder(at_hand, monkeypatch):
+    if not at_hand:
+        monkeypatch.setattr(shutil, "which", lambda name: None)
+    postgresql = start_postgresql()
+    with psycopg.connect(postgresql.url) as connection:
+        (folder,) = connection.execute("SHOW data_directory").fetchone() or ("",)
+        assert connection.execute("SELECT 6 * 7").fetchone() == (42,)
+    assert Path(folder).exists()
+    postgresql.stop()
+    assert not Path(folder).parent.exists()
+    assert not is_running(postgresql.pid)

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from devstack.files import ROOT
@@ -43,12 +44,27 @@ def kept_score(running: Running, data: Path) -> int:
     return running.score("ann", 1, token_for("ann", data)) - 1
 
 
+def sign_in_as_printed(text: str) -> None:
+    """As the moderator that the stack has made and told of."""
+    found = re.search(r"moderate at (\S+) as (\w+), password (\S+) ", text)
+    assert found, text
+    with httpx.Client(base_url=found[1]) as client:
+        client.get("login/")
+        form = {"username": found[2], "password": found[3], "next": "/admin/"}
+        token = {"csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        page = client.post("login/", data=form | token, follow_redirects=True)
+        assert "The board now" in page.text and client.get("auth/user/").status_code == 403
+
+
 def test_parts_are_named_found_and_revived_one_after_the_other(stack, data):
     text = "\n".join(stack.lines)
     for part in ("dynamodb", "valkey", "web"):
         assert re.search(rf"^stack +\| {part} \(port \d+\) answers, process \d+$", text, re.M), text
     addresses = dict(line.split("=", 1) for line in (data / "stack.env").read_text().splitlines())
     assert set(addresses) == {"DYNAMODB_ENDPOINT_URL", "REDIS_URL", "PORT"}
+
+    sign_in_as_printed(text)
+    assert (data / "moderator.txt").stat().st_mode & 0o777 == 0o600
 
     token = token_for("ann", data)
     assert stack.score("ann", 10, token) == 10

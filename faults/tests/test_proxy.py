@@ -92,10 +92,19 @@ def test_a_cut_reply_is_lost_and_the_request_was_done(proxy, counter):
 def test_the_target_can_be_exchanged(proxy, counter):
     add(proxy)
     other = Counter()
-    proxy.target_port = other.port
+    proxy.target_ports = [other.port]
     add(proxy, 3)
     other.close()
     assert (counter.scores, other.scores) == ({"ann": 1}, {"ann": 3})
+
+
+def test_of_several_targets_each_has_its_turn_and_a_dead_one_none(counter):
+    other = Counter()
+    proxy = Proxy(counter.port, 1, other.port)
+    assert [add(proxy).status for _ in range(6)] == [200] * 6
+    assert counter.scores["ann"] + other.scores["ann"] == 6
+    proxy.close()
+    other.close()
 
 
 def test_faults_strike_with_their_probability_before_or_after_the_work(counter):

@@ -66,6 +66,7 @@ def test_a_large_body_is_413_while_it_comes_in(web):
         response = httpx.post(f"{web.url}/score/update", content=body, headers={"Idempotency-Key": '"k"'})
         assert (response.status_code, response.json()["code"]) == (413, "too_large")
         assert response.headers["Idempotency-Key"] == "k"
+        assert response.headers["Connection"] == "close", "a proxy would send the next request on it"
         assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import http.client
 import os
 import socket
+import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,9 +34,15 @@ def answers(path: str, port: int) -> bool:
 
 @contextmanager
 def server(
-    command: tuple[str, ...] = ("manage.py", "serve", "--port"), probe: str = "/readyz", **environment: str
+    command: tuple[str, ...] = ("manage.py", "serve", "--port"),
+    probe: str = "/readyz",
+    sink: Callable[[str], None] | None = None,
+    **environment: str,
 ) -> Iterator[Part]:
-    """A server process that answers `probe`; `command` runs with Python and ends where the port belongs."""
+    """A server process that answers `probe`; `command` runs with Python and ends where the port belongs.
+
+    `sink` gets each line that it writes.
+    """
     port = free_port()
     part = Part(
         "web",
@@ -46,6 +52,7 @@ def server(
         probe=partial(answers, probe, port),
         env=dict(os.environ) | {"PORT": str(port)} | environment,
         cwd=ROOT,
+        sink=sink,
     )
     part.start()
     try:
@@ -67,18 +74,12 @@ def post(
     )
 
 
-def post_until_settled(part: Part, token: str, user_id: str, increment: int, key: str) -> httpx.Response:
-    """As a good client: the same key again while the answer is 503 or none."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            response = post(part, token, user_id, increment, key)
-            if response.status_code != 503:
-                return response
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError("no answer in time")
+def run_moderate(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`manage.py moderate` in a process of its own."""
+    command = [sys.executable, "manage.py", "moderate", *arguments, "--reason=test"]
+    return subprocess.run(
+        command, env=os.environ | environment, cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
 
 
 class CuttingProxy:

@@ -1,4 +1,4 @@
-"""Bad input on a real server: refused fast, on a connection that goes on, and without a trace in the table."""
+"""Bad input on a real server: refused fast, and without a trace in the table."""
 
 from __future__ import annotations
 
@@ -48,9 +48,7 @@ def send(part, token, content_type, body):
     headers = {"Authorization": f"Bearer {token}", "Content-Type": content_type}
     began = time.perf_counter()
     try:
-        connection.request(
-            "POST", "/score/update", data, headers, encode_chunked=not isinstance(data, bytes)
-        )
+        connection.request("POST", "/score/update", data, headers, encode_chunked=not isinstance(data, bytes))
     except BrokenPipeError:
         pass  # it was refused before it had all been sent
     answer = connection.getresponse()

@@ -170,6 +170,28 @@ def test_the_deployment_check_is_clean_under_production_settings():
     assert "no issues" in output
 
 
+ADMIN = {"SCOREBOARD_ADMIN": "true", "DATABASE_URL": "postgres://ann:pw@db.example.com/admin"}
+
+
+def test_it_is_clean_with_the_admin_site_as_well():
+    code, output = check(**ADMIN)
+    assert code == 0, output
+
+
+def test_the_admin_site_has_no_database_of_its_own_in_production_and_secure_cookies():
+    assert "SCOREBOARD_ADMIN needs DATABASE_URL" in check(SCOREBOARD_ADMIN="true")[1]
+    script = (
+        "from django.conf import settings as s; print(s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE, "
+        "s.SESSION_COOKIE_SAMESITE, s.CSRF_TRUSTED_ORIGINS)"
+    )
+    env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | PRODUCTION | ADMIN
+    env["DJANGO_SETTINGS_MODULE"] = "scoreboard_site.settings"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.split(maxsplit=3) == ["True", "True", "Strict", "['https://board.example.com']\n"]
+
+
 def test_it_names_the_risk_of_players_who_need_no_ticket():
     code, output = check(SCOREBOARD_REQUIRE_TICKET="false")
     assert code == 1

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jwt
 import pytest
+import redis
 
 from scoreboard_site import logs
 from scores import audit, local_issuer
@@ -62,6 +63,22 @@ def test_arguments_fields_and_tracebacks_are_cleaned_too(written):
     first, second = written()
     assert first["message"] == "token [token] of [e-mail]" and first["userId"] == "[e-mail]"
     assert "ValueError: Bearer [token]" in second["exception"]
+
+
+def test_a_store_that_went_away_is_a_line_and_anything_else_a_traceback(written):
+    logger = logging.getLogger("scores.test")
+    logger.addFilter(logs.WithoutTraceback())
+    for error in (redis.ConnectionError("closed"), ConnectionResetError(), ValueError("a bug")):
+        try:
+            raise error
+        except (OSError, redis.RedisError, ValueError):
+            logger.exception("while listening")
+    first, second, third = written()
+    assert (first["level"], first["message"]) == ("WARNING", "while listening: ConnectionError")
+    assert second["message"] == "while listening: ConnectionResetError"
+    assert "exception" not in first | second
+    assert third["level"] == "ERROR" and "ValueError: a bug" in third["exception"]
+    logger.filters.clear()
 
 
 def test_a_line_cannot_be_forged(written):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -58,20 +59,26 @@ PAYLOADS = [
 
 def store_name(user_id: str, name: str) -> None:
     """Put a name into the table past all validation, as a careless import would."""
-    from scores import moderation, repository
-    from scores.scoring import Action
+    from scores import merging, repository
+    from scores.scoring import Entry
 
     def store() -> None:
         player = repository.read_player(user_id)
         assert player is not None
-        moderation.moderate(
-            user_id=user_id,
-            action=Action.RENAME,
+        named = dataclasses.replace(player, name=name, version=player.version + 1)
+        entry = Entry(
+            user_id,
+            f"MOD#{named.version}",
+            "rename",
+            increment=0,
+            new_score=named.score,
+            version=named.version,
+            at=player.reached_at,
+            previous_at=player.reached_at,
             actor="import",
-            reason="",
-            expected_version=player.version,
-            name=name,
         )
+        repository.commit(entry, named, player, floor=0, now=player.reached_at)
+        merging.merge([named])
 
     with ThreadPoolExecutor(1) as pool:  # Playwright occupies the loop of this thread
         pool.submit(store).result()

@@ -7,7 +7,8 @@ from django.core.checks import run_checks
 
 
 def found():
-    return {message.id for message in run_checks(include_deployment_checks=False)}
+    messages = run_checks(include_deployment_checks=False)
+    return {message.id for message in messages if not message.is_silenced()}
 
 
 def test_the_defaults_agree(settings):
@@ -66,3 +67,32 @@ def test_the_local_issuer_is_refused_in_production():
     )
     assert done.returncode != 0
     assert "The local issuer works only with DEBUG on" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "code", "text"),
+    [
+        ({"DEBUG": "no", "SECRET_KEY": "x"}, 1, "The local moderator exists only with DEBUG on"),
+        ({"SCOREBOARD_ADMIN": "no"}, 0, "no admin site"),
+    ],
+)
+def test_the_local_moderator_is_made_on_a_laptop_only(environment, code, text, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "manage.py", "local_moderator", "--skip-checks"],
+        env={"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)} | environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code
+    assert text in done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_migrations_are_complete(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"],
+        env={"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -16,6 +16,7 @@ from devstack.testtools import start_cognito
 from scoreboard_site.tests.processes import server
 from scores.identity import CognitoVerifier, KeySet, TokenError
 from scores.keyset import REFETCH_S
+from scores.machine_client import fetch_token
 from scores.tests import stage
 
 PASSWORD = "Correct-h0rse-battery"
@@ -71,14 +72,8 @@ class Pool:
         return result
 
     def machine_token(self) -> str:
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": self.machine["ClientId"],
-            "client_secret": self.machine["ClientSecret"],
-            "scope": "scoreboard/score.write",
-        }
-        answer = httpx.post(f"{self.part.url}/oauth2/token", data=form, timeout=10)
-        return str(answer.json()["access_token"])
+        client = self.machine["ClientId"], self.machine["ClientSecret"]
+        return fetch_token(f"{self.part.url}/oauth2/token", *client, scope="scoreboard/score.write")
 
     def verifier(self, clock: Any = None) -> CognitoVerifier:
         keys = KeySet(self.keys_url, clock) if clock else KeySet(self.keys_url)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 import os
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +12,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from scores import maintenance, repository, scoring, services
-from scores.scoring import Action
-from scores.tests import worlds
-from scores.tests.worlds import MERGE_LOST, OK, REDIS_AWAY, Model, Real
+from scores import maintenance, repository, scoring, services, upkeep
+from scores.orders import Order
+from scores.scoring import Action, Player
+from scores.tests import model
+from scores.tests.model import MERGE_LOST, OK, REDIS_AWAY, Model
+from scores.tests.worlds import Real
 
 USERS = st.sampled_from([f"u{i}" for i in range(12)])
+NAMES = st.sampled_from([None, "Bo", "Zoë"])
 INCREMENTS = st.integers(1, 9)
 FAULTS = st.sampled_from([OK, OK, OK, MERGE_LOST, REDIS_AWAY])
 
@@ -29,7 +32,10 @@ class ModelMachine(RuleBasedStateMachine):
         super().__init__()
         self.worlds: list[Model | Real] = [Model()]
         self.answered: dict[tuple[str, str], tuple[int, int]] = {}
+        self.orders: list[tuple[Order, int]] = []
+        self.ordered = 0
         self.revisions = [0, 0]
+        self.versions: list[dict[str, int]] = [{}, {}]
         self.quiet = True
 
     @property
@@ -63,22 +69,64 @@ class ModelMachine(RuleBasedStateMachine):
 
     @rule(
         user_id=USERS,
-        action=st.sampled_from([a for a in Action if a is not Action.RENAME]),
+        action=st.sampled_from(Action),
         fault=FAULTS,
-        amount=st.integers(-30, 30),
+        amount=st.integers(-30, 30).filter(bool),
+        name=NAMES,
         ban_ms=st.sampled_from([None, 5, 50]),
+        late=st.sampled_from([0, 0, 0, 0, 1]),
     )
-    def moderate(self, user_id: str, action: Action, fault: str, amount: int, ban_ms: int | None) -> None:
-        until = self.model.now + ban_ms if ban_ms else None
-        self._same(lambda world: world.moderate(user_id, action, fault, amount, until))
+    def moderate(
+        self,
+        user_id: str,
+        action: Action,
+        fault: str,
+        amount: int,
+        name: str | None,
+        ban_ms: int | None,
+        late: int,
+    ) -> None:
+        order = self._order(
+            user_id,
+            action,
+            amount=amount if action is Action.ADJUST else 0,
+            name=name if action is Action.RENAME else None,
+            until=self.model.now + ban_ms if ban_ms and action is Action.BAN else None,
+        )
+        self._moderate(order, fault, late)
+
+    @rule(user_id=USERS, name=NAMES, fault=FAULTS)
+    def rename(self, user_id: str, name: str | None, fault: str) -> None:
+        outcome = self._same(lambda world: world.rename(user_id, name, fault))
+        assert outcome in ("done", "banned", "refused")
         self.quiet = False
+
+    @precondition(lambda self: self.orders)
+    @rule(data=st.data(), fault=FAULTS)
+    def repeat_a_moderation(self, data: st.DataObject, fault: str) -> None:
+        order, expected = data.draw(st.sampled_from(self.orders))
+        outcome = self._same(lambda world: world.moderate(order, expected, fault))
+        assert outcome in ("done", "key_reused")  # the latter after the ledger of an erased player is swept
+        other = dataclasses.replace(order, reason="another")
+        assert self._same(lambda world: world.moderate(other, expected, fault)) == "key_reused"
 
     @rule(first=st.integers(0, 9), count=st.integers(3, 9), fault=FAULTS)
     def ban_many(self, first: int, count: int, fault: str) -> None:
         """The top goes, one after another."""
         for row in scoring.in_order(self.model.table().values())[first : first + count]:
-            user_id = row.user_id
-            self._same(functools.partial(_ban, user_id, fault))
+            self._moderate(self._order(row.user_id, Action.BAN), fault)
+
+    def _order(self, user_id: str, action: Action, **options: Any) -> Order:
+        self.ordered += 1
+        return Order(user_id, action, "moderator", "because", f"MOD#{self.ordered}", **options)
+
+    def _moderate(self, order: Order, fault: str, late: int = 0) -> None:
+        known = self.model.table().get(order.user_id, Player(order.user_id))
+        expected = known.version - late
+        outcome = self._same(lambda world: world.moderate(order, expected, fault))
+        assert outcome == "version_moved" if late else outcome in ("done", "refused")
+        if outcome == "done":
+            self.orders.append((order, expected))
         self.quiet = False
 
     @rule(ms=st.sampled_from([1, 10, 100]))
@@ -108,12 +156,24 @@ class ModelMachine(RuleBasedStateMachine):
         """Two rounds after the last fault everything is true again."""
         self._each(lambda world: world.reconcile(True))
         self._each(lambda world: world.reconcile(True))
-        for world in self.worlds:
+        for number, world in enumerate(self.worlds):
             board = world.board()
             assert board is not None
             assert board.rows == scoring.rows_of(world.table().values())
+            assert world.top() == [
+                p.user_id for p in scoring.in_order(world.table().values())[: model.SMALL["NOMINATED"]]
+            ]
             assert world.broken_ledgers() == []
+            assert world.updates() == self.answered
+            assert world.left_of_the_erased() == []
+            versions = {user_id: player.version for user_id, player in world.table().items()}
+            assert all(versions[user_id] >= version for user_id, version in self.versions[number].items())
+            self.versions[number] = versions
         self._same(lambda world: world.table())
+        moderations = self._same(lambda world: world.moderations())
+        assert {(user_id, kind) for user_id, _, kind in moderations} >= {
+            (order.user_id, order.action) for order, _ in self.orders
+        }
         self.quiet = True
 
     def teardown(self) -> None:
@@ -135,10 +195,6 @@ class ModelMachine(RuleBasedStateMachine):
         return answers[0]
 
 
-def _ban(user_id: str, fault: str, world: Model | Real) -> str:
-    return world.moderate(user_id, Action.BAN, fault, 0, None)
-
-
 class RealMachine(ModelMachine):
     def __init__(self) -> None:
         super().__init__()
@@ -148,11 +204,13 @@ class RealMachine(ModelMachine):
 
 @pytest.fixture(autouse=True)
 def small_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "BOARD_SIZE", worlds.SMALL_BOARD)
-    for name, value in worlds.SMALL.items():
+    monkeypatch.setattr(scoring, "BOARD_SIZE", model.SMALL_BOARD)
+    for name, value in model.SMALL.items():
         monkeypatch.setattr(maintenance, name, value)
     monkeypatch.setattr(maintenance, "FLOOR_DUE_S", maintenance.FLOOR_DUE_S)
     monkeypatch.setattr(services, "now_ms", services.now_ms)
+    monkeypatch.setattr(upkeep, "PER_ROUND_S", 60)
+    monkeypatch.setattr(upkeep, "SWEEP_PAGE", 2)
 
 
 def run(machine: type[ModelMachine], examples: int, steps: int) -> None:
@@ -187,8 +245,9 @@ def test_old_contenders_do_not_hide_who_stands_between(running_stores, monkeypat
     assert repository.read_state().floor == 50
     world.update("u0", 10, "between", OK)  # not in the index
     for number in range(5, 11):
-        world.moderate(f"u{number}", Action.BAN, OK, 0, None)
-    assert len(repository.nominees(10)) == worlds.SMALL["MIN_CONTENDERS"]
+        order = Order(f"u{number}", Action.BAN, "moderator", "because", "MOD#1")
+        world.moderate(order, 1, OK)
+    assert len(repository.nominees(10)) == model.SMALL["MIN_CONTENDERS"]
     world.flush()
     world.reconcile(False)
     board = world.board()

@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from scores import dynamodb, maintenance, merging, models, moderation, ranking, repository, services
+from scores.management.commands import rebuild_ranking as rebuild_command
 from scores.scoring import BOARD_ID, Action, Player, State
 from scores.tests import stage
 from scores.tests.test_services import add, moderate
@@ -21,11 +22,11 @@ def reconcile():
     return maintenance.reconcile_ranking()
 
 
-def store(count, first=0):
+def store(count, prefix="p", best=10_000):
     """`count` players straight into the table, the first with the highest score."""
     with models.UserScore.batch_write() as batch:
-        for number in range(first, first + count):
-            player = Player(f"p{number:04}", 10_000 - number, 1, 1)
+        for number in range(count):
+            player = Player(f"{prefix}{number:04}", best - number, 1, 1)
             item = models.UserScore(player.user_id, BOARD_ID, contender=BOARD_ID)
             for field in ("score", "version", "reached_at", "rank_key"):
                 setattr(item, field, getattr(player, field))
@@ -48,7 +49,7 @@ def test_a_lost_merge_of_a_moderation_is_repaired_in_one_round(action, monkeypat
         add(f"u{number:02}", 10 + number, "k")
     with monkeypatch.context() as lost:
         lost.setattr(moderation, "merge", lambda players: None)
-        moderate("u11", action, amount=-20)
+        moderate("u11", action, **({"amount": -20} if action is Action.ADJUST else {}))
     assert stage.board().rows[0].user_id == "u11"
     assert reconcile() == 1
     assert stage.board().rows == stage.true_rows()
@@ -178,6 +179,34 @@ def test_three_hundred_bans_at_the_top_leave_the_true_board(monkeypatch):
     state = repository.read_state()
     assert state.floor == 0 and state.floor_dropped_at is None
     assert "low" in [user_id for user_id, _ in repository.nominees(200)]
+
+
+def test_a_process_that_may_not_scan_leaves_that_to_the_one_beside_it(monkeypatch, settings):
+    def scan():
+        raise AssertionError("scanned")
+
+    add("ann", 10, "k1")
+    with monkeypatch.context() as web:
+        web.setattr(repository, "scan_players", scan)
+        settings.SCOREBOARD_MAY_SCAN = False
+        maintenance.reconcile_ranking()
+        assert merging.current_ranking().board() is None
+        assert [row.user_id for row in services.get_board().rows] == ["ann"]
+    settings.SCOREBOARD_MAY_SCAN = True
+    filler = rebuild_command.Command()
+    assert filler._is_wanted()
+    assert maintenance.rebuild_ranking(full=True)
+    assert not filler._is_wanted()
+    assert [row.user_id for row in stage.board().rows] == ["ann"]
+    # A dropped floor wants a scan at once and one that settles it, not one after the other.
+    dropped_at = services.now_ms()
+    repository.drop_floor(dropped_at)
+    assert filler._is_wanted() and not filler._is_wanted()
+    monkeypatch.setattr(services, "now_ms", lambda: dropped_at + maintenance.FLOOR_GRACE_MS)
+    assert filler._is_wanted()
+    assert maintenance.rebuild_ranking(full=True)
+    assert repository.read_state().floor_dropped_at is None
+    assert not filler._is_wanted()
 
 
 def test_the_commands_report_and_fail_clearly(capsys):

@@ -87,7 +87,7 @@ def test_who_is_banned_or_erased_chooses_no_name(stores):
     for action, error in ((Action.BAN, Banned), (Action.ERASE, Refused)):
         player = stage.table()["ann"]
         moderation.moderate(
-            user_id="ann", action=action, actor="mod", reason="", expected_version=player.version
+            user_id="ann", action=action, actor="mod", reason="test", expected_version=player.version
         )
         with pytest.raises(error):
             moderation.rename(user_id="ann", name="Zoë")

@@ -172,3 +172,21 @@ def test_the_breaker_skips_for_a_second_after_two_failures_then_probes():
     breaker.succeeded()
     breaker.before()
     assert ranking.repair_wanted.is_set()
+
+
+def test_a_ranking_that_was_lost_is_in_doubt_for_a_while():
+    clock = Clock()
+    breaker = Breaker(clock)
+    breaker.failed()
+    breaker.succeeded()
+    assert not breaker.in_doubt, "one slow answer"
+    breaker.failed(lost=True)
+    breaker.succeeded()
+    assert breaker.in_doubt, "a failover, maybe"
+    clock.now = ranking.DOUBT_S
+    assert not breaker.in_doubt
+    breaker.failed()
+    breaker.failed()
+    clock.now += 10
+    breaker.succeeded()
+    assert breaker.in_doubt, "whatever was merged meanwhile may be missing"

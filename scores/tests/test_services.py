@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from scores import maintenance, merging, moderation, ranking, repository, scoring, services
-from scores.errors import Banned, Forbidden, Invalid, KeyReused, Refused, ScoreLimit, VersionMoved
+from scores.errors import (
+    Banned,
+    Forbidden,
+    Invalid,
+    KeyReused,
+    Refused,
+    ScoreLimit,
+    Unavailable,
+    VersionMoved,
+)
 from scores.ranking import RankingUnavailable
 from scores.scoring import Action, Player, State
 from scores.services import Accepted
@@ -180,6 +190,47 @@ def test_losing_redis_costs_no_update_and_no_board(monkeypatch):
     assert maintenance.reconcile_ranking() == 1
     assert merging.unmerged(10) == []
     assert stage.board().rows == stage.true_rows()
+
+
+def test_who_waits_for_a_board_from_the_index_shares_its_failure(monkeypatch):
+    calls = []
+
+    def slow_failure(count):
+        calls.append(count)
+        time.sleep(0.3)
+        raise Unavailable
+
+    monkeypatch.setattr(repository, "nominees", slow_failure)
+    monkeypatch.setattr(ranking.Ranking, "board", lambda self: None)
+    with ThreadPoolExecutor(16) as pool:
+        waiting = [pool.submit(services.get_board) for _ in range(16)]
+        assert all(isinstance(each.exception(), Unavailable) for each in waiting)
+    assert len(calls) <= 3, "not one after the other"
+
+
+def test_no_call_is_begun_that_would_end_after_the_budget(monkeypatch):
+    read, commits = repository.read_player, []
+
+    def slow_read(user_id):
+        time.sleep(services.DEADLINE_S - services.READ_TIMEOUT_S + 0.05)
+        return read(user_id)
+
+    monkeypatch.setattr(repository, "read_player", slow_read)
+    monkeypatch.setattr(repository, "commit", lambda *args, **options: commits.append(args))
+    with pytest.raises(Unavailable):
+        add("ann", 10, "k1")
+    assert commits == []
+
+
+def test_a_ban_that_redis_has_missed_holds_when_it_comes_back(monkeypatch):
+    add("ann", 10, "k1")
+    maintenance.rebuild_ranking()
+    with monkeypatch.context() as lost:
+        lost.setattr(moderation, "merge", lambda players: None)
+        moderate("ann", Action.BAN)
+    ranking._breaker.failed(lost=True)
+    assert [row.user_id for row in stage.board().rows] == ["ann"]
+    assert services.get_board().rows == ()
 
 
 def test_a_board_from_the_index_is_confirmed_by_the_table():

@@ -2,18 +2,28 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from scores import repository
+from scores import repository, services
 from scores.errors import ScoreboardError
 
 
 class Command(BaseCommand):
     help = "Create the DynamoDB tables, indexes and TTL. What is there already is left alone."
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--restored",
+            action="store_true",
+            help="the tables come from a backup: begin a new generation, so that no cache knows better",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             done = repository.create_tables()
+            if options["restored"]:
+                repository.begin_generation(services.now_ms())
+                done.append("began a new generation; the index is checked against the whole table")
         except ScoreboardError as error:
             raise CommandError(f"DynamoDB: {error}") from error
         for line in done or ["nothing to do: tables, TTL and generation are there"]:

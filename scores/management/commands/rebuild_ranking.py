@@ -5,15 +5,18 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from scores import maintenance, merging, repository
+from scores import maintenance, merging, repository, services
 from scores.errors import ScoreboardError, Unavailable
 from scores.ranking import RankingUnavailable
 
-WATCH_EVERY_S = 5.0
+WATCH_EVERY_S = 2.0
 
 
 class Command(BaseCommand):
     help = "Merge the table into the ranking and declare it ready. Safe at any time, with live traffic."
+
+    #: The drop of the floor (ms) after which the table has been scanned.
+    _scanned_after: int | None = None
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--full", action="store_true", help="every player, so that ranks are known")
@@ -33,7 +36,7 @@ class Command(BaseCommand):
             raise CommandError("--watch needs --full")
         while True:
             try:
-                if not options["watch"] or not self._is_full():
+                if not options["watch"] or self._is_wanted():
                     done = maintenance.rebuild_ranking(
                         full=options["full"], pace=options["pace"], progress=self._progress
                     )
@@ -49,11 +52,19 @@ class Command(BaseCommand):
                 return
             time.sleep(WATCH_EVERY_S)
 
-    def _is_full(self) -> bool:
+    def _is_wanted(self) -> bool:
+        """Whether the ranking is not full, or a dropped floor wants a scan: at once, and after its grace."""
         try:
-            return merging.use_generation(repository.read_state().generation).is_full()
+            state = repository.read_state()
+            if not merging.use_generation(state.generation).is_full():
+                return True
         except Unavailable:
+            return True
+        if state.floor_dropped_at is None:
             return False
+        dropped_at = int(state.floor_dropped_at)
+        seen, self._scanned_after = self._scanned_after == dropped_at, dropped_at
+        return not seen or services.now_ms() >= dropped_at + maintenance.FLOOR_GRACE_MS
 
     def _progress(self, merged: int) -> None:
         if merged % 10_000 < 200:

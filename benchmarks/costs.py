@@ -1,0 +1,276 @@
+"""What the scoreboard costs on AWS, and what the serverless ways to build it would: `make costs`.
+
+Computed from benchmarks/prices.py and from what was measured here; writes docs/costs.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from benchmarks.prices import PRICES
+from devstack.files import ROOT
+
+DOCUMENT = ROOT / "docs" / "costs.md"
+
+#: What goes into the computation: (value, unit, where it is from).
+ASSUMPTIONS = {
+    "cpu_ms": (4.9, "ms of CPU for each update", "make bench-path"),
+    "target": (0.5, "use of a core that autoscaling aims at", "deploy/sizes.py"),
+    "contenders": (0.05, "share of updates that move a player in the index (two writes)", "assumed"),
+    "unknown": (0.1, "share of updates of players that the cache does not know (one read)", "assumed"),
+    "ledger_bytes": (400, "bytes of a ledger entry, kept for 30 days", "scores/models.py"),
+    "update_bytes": (2_500, "bytes of an update with a token of 1 KB, and of its answer", "counted"),
+    "traced": (0.05, "share of requests that are traced", "scoreboard_site/settings.py"),
+    "board_bytes": (
+        1_050,
+        "bytes of a board in its frame and TLS record: ten Cognito ids, names of ten letters",
+        "counted",
+    ),
+    "alive_bytes": (105, "bytes of a sign of life, every 15 s, likewise", "counted"),
+    "line_bytes": (1_200, "bytes of a line of metrics, every 30 s a task", "counted"),
+    "deliveries": (
+        190_000,
+        "boards to sockets for each second of CPU, at 5,000 sockets",
+        "make bench-fanout",
+    ),
+    "sockets": (8_000, "open sockets that a task is meant for", "deploy/sizes.py"),
+    "lambda_ms": (40, "ms of a 512 MB function for an update", "assumed"),
+    "push_ms": (10, "ms of a function for each message that it posts to a connection", "assumed"),
+}
+HOURS = 730
+SECONDS = HOURS * 3600
+VIEWERS = 1_000
+#: Boards a second that viewers see, on average over the month.
+RATES = (0.02, 0.2, 2.0)
+
+Costs = Mapping[str, float]
+
+
+def usd(name: str) -> float:
+    return PRICES[name].usd
+
+
+def a(name: str) -> float:
+    return float(ASSUMPTIONS[name][0])
+
+
+def core_hour() -> float:
+    """An hour of a task with one core and 2 GB."""
+    return usd("Fargate CPU") + 2 * usd("Fargate memory")
+
+
+def table_writes() -> dict[str, float]:
+    """What a million updates cost in DynamoDB, whoever sends them: the same in every variant."""
+    units = 2 * 2 + 2 * a("contenders")  # a transaction costs two units an item of up to 1 KB
+    gigabytes = a("ledger_bytes") * 1e6 / 1e9
+    return {
+        "DynamoDB: transaction, index, read": 1e6
+        * (units * usd("DynamoDB write unit") + a("unknown") * usd("DynamoDB read unit")),
+        "DynamoDB: a month of ledger, with recovery": gigabytes
+        * (usd("DynamoDB storage") + usd("DynamoDB recovery")),
+    }
+
+
+def updates() -> dict[str, float]:
+    """USD for a million updates."""
+    core_hours = a("cpu_ms") / 1000 * 1e6 / 3600 / a("target")
+    capacity = max(1e6 / 25 / 3600, a("update_bytes") * 1e6 / 1e9)
+    return table_writes() | {
+        "Fargate": core_hours * core_hour(),
+        "Load balancer (each a new connection)": capacity * usd("ALB capacity"),
+        "CloudFront": 1e6 * usd("CloudFront requests")
+        + a("update_bytes") * 1e6 / 1e9 * usd("CloudFront bytes"),
+        "WAF": 1e6 * usd("WAF requests"),
+        "Traces": 1e6 * a("traced") * usd("Traces"),
+        "Events to other systems (pipe and bus)": 1e6 * (usd("Pipes") + usd("Events")),
+    }
+
+
+def updates_serverless(api: str, label: str) -> dict[str, float]:
+    """The same through API Gateway or AppSync and Lambda."""
+    seconds = a("lambda_ms") / 1000 * 1e6
+    return table_writes() | {
+        label: 1e6 * usd(api),
+        "Lambda": 1e6 * usd("Lambda requests") + seconds * 0.5 * usd("Lambda time"),
+        "WAF": 1e6 * usd("WAF requests"),
+        "Traces": 1e6 * a("traced") * usd("Traces"),
+        "Events to other systems (pipe and bus)": 1e6 * (usd("Pipes") + usd("Events")),
+    }
+
+
+def gigabytes(rate: float) -> float:
+    """GB a month that VIEWERS are sent at this rate of boards (1/s)."""
+    return VIEWERS * SECONDS * (rate * a("board_bytes") + a("alive_bytes") / 15) / 1e9
+
+
+def viewers(rate: float) -> dict[str, float]:
+    """USD a month for VIEWERS who look on all the time."""
+    cores = VIEWERS * rate / a("deliveries") / a("target")
+    tasks = max(cores, VIEWERS / a("sockets"))
+    capacity = max(VIEWERS / 3000, gigabytes(rate) / HOURS)
+    return {
+        "bytes (CloudFront)": gigabytes(rate) * usd("CloudFront bytes"),
+        "Fargate": tasks * core_hour() * HOURS,
+        "load balancer": capacity * usd("ALB capacity") * HOURS,
+    }
+
+
+def viewers_api_gateway(rate: float) -> dict[str, float]:
+    messages = VIEWERS * rate * SECONDS
+    return {
+        "bytes": gigabytes(rate) * usd("Regional bytes"),
+        "messages": messages * usd("WebSocket messages"),
+        "connection-minutes": VIEWERS * HOURS * 60 * usd("WebSocket minutes"),
+        "Lambda that posts them": messages * a("push_ms") / 1000 * 0.5 * usd("Lambda time"),
+    }
+
+
+def viewers_appsync(rate: float, delivery: str) -> dict[str, float]:
+    return {
+        "bytes": gigabytes(rate) * usd("Regional bytes"),
+        "deliveries": VIEWERS * rate * SECONDS * usd(delivery),
+        "connection-minutes": VIEWERS * HOURS * 60 * usd("AppSync minutes"),
+    }
+
+
+def standing() -> dict[str, tuple[float, float]]:
+    """USD a month while nothing happens: (dev, prod), with the sizes of deploy/sizes.py."""
+    task = {"dev": 0.5 * usd("Fargate CPU") + usd("Fargate memory"), "prod": 2 * core_hour()}
+    admin = 0.25 * usd("Fargate CPU") + 0.5 * usd("Fargate memory")
+    watching = 20 * usd("Metrics") + 22 * usd("Alarms")
+    hourly = {
+        "web tasks (1 of half a core; 2 of one core)": (task["dev"], task["prod"]),
+        "admin task": (admin, admin),
+        "load balancers (web and admin)": (2 * usd("ALB"), 2 * usd("ALB")),
+        "Valkey (1 small node; 2 nodes)": (usd("Valkey small"), 2 * usd("Valkey")),
+        "PostgreSQL": (usd("PostgreSQL small"), usd("PostgreSQL")),
+        "NAT gateways (1; 2)": (usd("NAT gateway"), 2 * usd("NAT gateway")),
+        "interface endpoints (none; 7 in 2 zones)": (0.0, 14 * usd("Interface endpoint")),
+    }
+    monthly = {name: (dev * HOURS, prod * HOURS) for name, (dev, prod) in hourly.items()}
+    firewall = 5.0 + 4 * usd("WAF rules")
+    lines = SECONDS / 30 * a("line_bytes") / 1e9 * usd("Logs")
+    probe = SECONDS / 60 * 40 * usd("DynamoDB read unit")
+    rest = {
+        "WAF (a list, 4 rules)": (firewall, firewall),
+        "metrics and alarms": (watching, watching),
+        "the lines that metrics come in": (lines, 2 * lines),
+        "the probe's reads (every 15 minutes; every minute)": (probe / 15, probe),
+    }
+    return monthly | rest
+
+
+# --- The document -----------------------------------------------------------------------------------
+
+
+def money(value: float) -> str:
+    return f"{value:,.2f}" if value < 100 else f"{value:,.0f}"
+
+
+def columns(head: list[str], variants: list[Costs]) -> str:
+    """A table with a row for each part that any of the variants has, and their sums."""
+    rows = [head, ["---"] + ["---:"] * len(variants)]
+    for part in dict.fromkeys(name for costs in variants for name in costs):
+        rows.append([part] + [money(costs[part]) if part in costs else "" for costs in variants])
+    rows.append(["**all**"] + [f"**{money(sum(costs.values()))}**" for costs in variants])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def document() -> str:
+    """docs/costs.md."""
+    per_million = columns(
+        ["a million updates", "this", "API Gateway + Lambda", "AppSync + Lambda"],
+        [
+            updates(),
+            updates_serverless("HTTP API", "API Gateway"),
+            updates_serverless("AppSync operations", "AppSync"),
+        ],
+    )
+    head = ["boards a second, on average", *(f"{rate:g}" for rate in RATES)]
+    ways: dict[str, Callable[[float], Costs]] = {
+        "this": viewers,
+        "API Gateway WebSocket + Lambda": viewers_api_gateway,
+        "AppSync Events": lambda rate: viewers_appsync(rate, "AppSync events"),
+        "AppSync GraphQL subscriptions": lambda rate: viewers_appsync(rate, "AppSync updates"),
+    }
+    rows = [head, ["---"] + ["---:"] * len(RATES)]
+    for name, way in ways.items():
+        rows.append([name] + [money(sum(way(rate).values())) for rate in RATES])
+    per_viewers = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    detail = columns(["of these, this", *(f"{rate:g}" for rate in RATES)], [viewers(rate) for rate in RATES])
+    fixed = columns(
+        ["a month of nothing", "dev", "prod"],
+        [{n: v[0] for n, v in standing().items()}, {n: v[1] for n, v in standing().items()}],
+    )
+    prices = "\n".join(
+        f"| {name} | {price.usd * 1e6:g} per million | {price.unit} | {price.as_of} |"
+        if price.usd < 1e-3
+        else f"| {name} | {price.usd:g} | {price.unit} | {price.as_of} |"
+        for name, price in PRICES.items()
+    )
+    assumed = "\n".join(f"| {value:,g} | {unit} | {source} |" for value, unit, source in ASSUMPTIONS.values())
+    return TEXT.format(
+        per_million=per_million,
+        viewers=f"{VIEWERS:,}",
+        per_viewers=per_viewers,
+        detail=detail,
+        fixed=fixed,
+        prices=prices,
+        assumed=assumed,
+    )
+
+
+TEXT = """\
+# Costs
+
+Computed by `make costs` from list prices (`benchmarks/prices.py`) and from what was measured here: USD,
+us-east-1, without free tiers, discounts and tax. Nothing of it has been on a bill yet.
+
+## For each million updates
+
+{per_million}
+
+DynamoDB and the events are the same whatever is in front. With the serverless ways nothing else runs; here
+the standing costs below come on top. A server that keeps its connection open, instead of opening one for
+each update, does not pay for the load balancer's new connections.
+
+## For each {viewers} viewers, a month of looking
+
+All {viewers} are there all the time, and see a new board this often. USD a month:
+
+{per_viewers}
+
+{detail}
+
+The ways that charge for each delivery charge for a board to 1,000 people as for 1,000 messages. Here a
+delivery costs its bytes. A board that changes all the time is sent at most 20 times a second, whatever the
+rate of updates.
+
+## While nothing happens
+
+{fixed}
+
+The serverless ways cost next to nothing here: for a board that few people look at, and that changes seldom,
+they are cheaper.
+
+## What it is computed from
+
+| price | USD | for one | known to be in force |
+|---|---:|---|---|
+{prices}
+
+| value | what | from |
+|---:|---|---|
+{assumed}
+
+Left out: sign-in (Cognito charges for active users), log storage, data between zones, support.
+"""
+
+
+def main() -> None:
+    DOCUMENT.write_text(document())
+    print(document())
+
+
+if __name__ == "__main__":
+    main()

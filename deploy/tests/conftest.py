@@ -1,0 +1,112 @@
+"""The templates of both environments, made once, without a network where the system can take it away."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import botocore.session
+import pytest
+
+from deploy.tests.assembly import Assembly
+from devstack import deploying, process
+from devstack.files import ROOT
+from devstack.part import Part
+from devstack.testtools import start_cognito
+
+Assemblies = Mapping[str, Assembly]
+
+
+def without_network() -> list[str]:
+    """A command that runs another one without any network; empty where the system does not allow it."""
+    command = ["unshare", "--map-root-user", "--net"]
+    if not shutil.which("unshare"):
+        return []
+    return command if subprocess.run([*command, "true"], capture_output=True).returncode == 0 else []
+
+
+#: What is made, and with which settings besides those of the example.
+VARIANTS = {
+    "dev": {"environment": "dev"},
+    "prod": {"environment": "prod"},
+    "private": {
+        "environment": "dev",
+        "public": "false",
+        "server_cidrs": "198.51.100.0/24",
+        "admin_cidrs": "10.8.0.0/16",
+        "oidc_issuer": "https://id.example.com",
+        "oidc_client_id": "scoreboard",
+        "sentry_secret": "scoreboard/dev/sentry",
+    },
+    "beanstalk": {
+        "environment": "dev",
+        "beanstalk_platform": "64bit Amazon Linux 2023 v4.9.0 running Python 3.12",
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def variants(tmp_path_factory: pytest.TempPathFactory) -> Assemblies:
+    """All of them, each in a folder of its name; two at a time."""
+    folder = tmp_path_factory.mktemp("cdk")
+    prefix = without_network()
+    deploying.tools()
+
+    def make(name: str) -> Assembly:
+        deploying.synthesize(folder / name, {**deploying.EXAMPLE, **VARIANTS[name]}, prefix=prefix)
+        return Assembly(folder / name)
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(VARIANTS, pool.map(make, VARIANTS), strict=True))
+
+
+@pytest.fixture(scope="session")
+def assemblies(variants: Assemblies) -> Assemblies:
+    return {name: variants[name] for name in ("dev", "prod")}
+
+
+@pytest.fixture(scope="session")
+def dev(assemblies: Assemblies) -> Assembly:
+    return assemblies["dev"]
+
+
+@pytest.fixture(scope="session")
+def prod(assemblies: Assemblies) -> Assembly:
+    return assemblies["prod"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Emulator:
+    """An emulator of AWS, answering at `part.url`."""
+
+    part: Part
+
+    def client(self, service: str) -> Any:
+        return botocore.session.get_session().create_client(
+            service,
+            endpoint_url=self.part.url,
+            region_name="eu-central-1",
+            aws_access_key_id="x",
+            aws_secret_access_key="x",
+        )
+
+    def manage(self, command: str, environment: Mapping[str, str]) -> str:
+        """What the management command prints."""
+        code, output = process.run(
+            [sys.executable, "manage.py", command], cwd=ROOT, env={**os.environ, **environment}
+        )
+        assert code == 0, output
+        return output
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    part = start_cognito()
+    yield Emulator(part)
+    part.stop()

@@ -1,0 +1,177 @@
+"""The workflows, the going back, and the tasks of a release."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import time
+import types
+from typing import Any
+
+import pytest
+
+from devstack import deploying
+from scoreboard_site.tests.processes import ROOT
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+def test_zizmor_finds_nothing_in_the_workflows():
+    command = [
+        str(deploying.tools() / "zizmor"),
+        "--offline",
+        "--no-progress",
+        "--persona=pedantic",
+        ".github",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_actions_are_pinned_and_jobs_have_no_right_that_is_not_named():
+    assert len(WORKFLOWS) == 2
+    for path in WORKFLOWS:
+        text = path.read_text()
+        used = re.findall(r"uses: (\S+)(.*)", text)
+        assert used
+        for action, comment in used:
+            assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action) and re.fullmatch(
+                r" # v[\d.]+", comment
+            )
+        assert re.search(r"(?m)^permissions: \{\}$", text)
+        assert text.count("persist-credentials: false") == text.count("actions/checkout@")
+        assert not re.search(r"secrets\.|aws-secret-access-key|:latest", text)
+
+
+# --- deploy_or_go_back: programs in place of make, git and aws write down what they are asked -----------
+
+FAKE = """#!/bin/bash
+echo "$(basename "$0") $*" >> "$CALLS"
+case "$(basename "$0") $*" in
+    "git rev-parse HEAD") echo new ;;
+    "aws ssm get-parameter"*) [ -n "$BEFORE" ] && echo "$BEFORE" ;;
+    "make smoke"*) count=$(grep -c "^make smoke" "$CALLS"); [ "$count" -gt "$BAD_SMOKES" ] ;;
+    "make deploy"*) [ "$BAD_DEPLOY" = 0 ] ;;
+esac
+"""
+
+
+@pytest.fixture
+def deploy_or_go_back(tmp_path):
+    """Run the script; its exit code and what it called."""
+    for name in ("make", "git", "aws"):
+        (tmp_path / name).write_text(FAKE)
+        (tmp_path / name).chmod(0o755)
+
+    def run(before: str = "old", bad_smokes: int = 0, bad_deploy: int = 0) -> tuple[int, list[str]]:
+        calls = tmp_path / "calls"
+        calls.write_text("")
+        env = {
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "CALLS": str(calls),
+            "BEFORE": before,
+            "BAD_SMOKES": str(bad_smokes),
+            "BAD_DEPLOY": str(bad_deploy),
+            "ENVIRONMENT": "dev",
+            "DOMAIN": "board.example.com",
+        }
+        done = subprocess.run(
+            [str(deploying.DEPLOY / "deploy_or_go_back")], env=env, capture_output=True, text=True
+        )
+        acts = [
+            line for line in calls.read_text().splitlines() if re.match("make|git checkout|aws ssm put", line)
+        ]
+        return done.returncode, acts
+
+    return run
+
+
+DEPLOY, SMOKE = "make deploy YES=1", "make smoke URL=https://board.example.com"
+
+
+def test_a_good_deployment_is_remembered(deploy_or_go_back):
+    code, acts = deploy_or_go_back()
+    assert code == 0
+    assert acts[:2] == [DEPLOY, SMOKE] and "--value new" in acts[2]
+
+
+def test_after_a_failed_smoke_test_the_commit_before_is_deployed_again_and_the_run_fails(deploy_or_go_back):
+    code, acts = deploy_or_go_back(bad_smokes=1)
+    assert code == 1
+    assert acts == [DEPLOY, SMOKE, "git checkout --quiet --detach old", DEPLOY, SMOKE]
+
+
+def test_without_an_earlier_commit_or_when_the_deployment_fails_nothing_else_is_done(deploy_or_go_back):
+    assert deploy_or_go_back(before="", bad_smokes=1) == (1, [DEPLOY, SMOKE])
+    code, acts = deploy_or_go_back(bad_deploy=1)
+    assert code != 0 and acts == [DEPLOY]
+
+
+# --- The function that runs the tasks of a release ----------------------------------------------------
+
+
+class Tasks:
+    """Answers like ECS: each task runs for two looks, then ends with the next of `exits`."""
+
+    def __init__(self, exits: list[int | None]) -> None:
+        self.exits = exits
+        self.commands: list[list[str]] = []
+        self.looks = 0
+
+    def run_task(self, **request: Any) -> dict[str, Any]:
+        (override,) = request["overrides"]["containerOverrides"]
+        assert request["networkConfiguration"]["awsvpcConfiguration"]["assignPublicIp"] == "DISABLED"
+        self.commands.append(override["command"])
+        self.looks = 0
+        return {"failures": [], "tasks": [{"taskArn": f"arn:{len(self.commands)}"}]}
+
+    def describe_tasks(self, **_: Any) -> dict[str, Any]:
+        self.looks += 1
+        app = {"name": "app", "exitCode": self.exits[len(self.commands) - 1]}
+        status = "STOPPED" if self.looks > 2 else "RUNNING"
+        return {"tasks": [{"lastStatus": status, "containers": [{"name": "collector"}, app]}]}
+
+
+@pytest.fixture
+def release(monkeypatch):
+    """The function's module, and its properties; boto3 is there only on AWS."""
+    monkeypatch.setitem(sys.modules, "boto3", types.ModuleType("boto3"))
+    path = deploying.DEPLOY / "stacks" / "release_handler" / "index.py"
+    spec = importlib.util.spec_from_file_location("release_index", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "POLL_S", 0.001)
+    properties = {
+        "Cluster": "c",
+        "TaskDefinition": "t",
+        "Subnets": ["s"],
+        "SecurityGroup": "g",
+        "Commands": [["create_tables"], ["migrate", "--noinput"]],
+    }
+    return module, properties
+
+
+def test_the_tasks_of_a_release_run_one_after_the_other(release):
+    module, properties = release
+    tasks = Tasks([0, 0])
+    module.run_all(tasks, properties, time.monotonic() + 10)
+    assert tasks.commands == [
+        ["python", "manage.py", "create_tables"],
+        ["python", "manage.py", "migrate", "--noinput"],
+    ]
+
+
+def test_a_task_that_fails_ends_the_release_and_is_named(release):
+    module, properties = release
+    tasks = Tasks([1, 0])
+    with pytest.raises(RuntimeError, match="`create_tables` ended with exit code 1"):
+        module.run_all(tasks, properties, time.monotonic() + 10)
+    assert len(tasks.commands) == 1
+    with pytest.raises(RuntimeError, match="ended with exit code None"):
+        module.run_all(Tasks([None]), properties, time.monotonic() + 10)
+    with pytest.raises(RuntimeError, match="did not end in time"):
+        module.run_all(Tasks([0]), properties, time.monotonic() - 1)

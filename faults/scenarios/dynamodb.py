@@ -1,0 +1,89 @@
+"""DynamoDB is killed, frozen, slow, failing, or its replies are lost."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from faults.http_proxy import (
+    CANCELLED_THROTTLED,
+    CONFLICT,
+    CUT,
+    FAILED,
+    FAILED_AFTER,
+    THROTTLED,
+    chance,
+    every_second_write,
+)
+from faults.run import Run
+from faults.scenarios.catalogue import expect_served, scenario
+from faults.stage import freeze, thaw
+
+#: What the emulator (not DynamoDB) acknowledged this long (s) ago survives its SIGKILL.
+EMULATOR_KEEPS_S = 0.5
+
+
+@scenario("F1", "DynamoDB killed and restarted")
+def killed(run: Run) -> None:
+    stage = run.stage
+    stage.to_dynamodb.refuse()
+    time.sleep(EMULATOR_KEEPS_S)
+    since = time.monotonic()
+    stage.dynamodb.kill()
+    run.last(5)
+    statuses = run.statuses(since)
+    run.expect(set(statuses) <= {503}, f"writes are answered with 503, not {statuses}")
+    expect_served(run, since)
+
+
+@scenario("F2", "DynamoDB frozen")
+def frozen(run: Run) -> None:
+    since = time.monotonic()
+    freeze(run.stage.dynamodb)
+    run.last(10)
+    expect_served(run, since)
+    thaw(run.stage.dynamodb)
+
+
+@scenario("F3", "DynamoDB slower by 300 ms, then 2 s")
+def slow(run: Run) -> None:
+    stage = run.stage
+    stage.to_dynamodb.delay(0.3)
+    with run.crowd(20):
+        fitting = _goodput(run, run.seconds(5))
+    since = time.monotonic()
+    with run.crowd(120):
+        crowded = _goodput(run, run.seconds(5))
+    shed = run.statuses(since).get(503, 0)
+    run.note(f"at 300 ms: {fitting:.0f} updates/s of 28 writers, {crowded:.0f}/s of 128 ({shed} refused)")
+    run.expect(shed > 0, "more writers than there is room for are refused")
+    run.expect(crowded > 0.5 * fitting, f"goodput stays: {fitting:.0f} → {crowded:.0f} updates/s")
+    stage.to_dynamodb.delay(2.0)
+    run.last(5)
+
+
+def _goodput(run: Run, seconds: float) -> float:
+    """Updates acknowledged per second."""
+    time.sleep(1.0)
+    before = run.acknowledged()
+    time.sleep(seconds)
+    return (run.acknowledged() - before) / seconds
+
+
+@scenario("F4", "DynamoDB: 50 % 500s; 50 % throttling; 30 % conflicts")
+def failing(run: Run) -> None:
+    for mix in (
+        {FAILED: 0.25, FAILED_AFTER: 0.25},
+        {THROTTLED: 0.25, CANCELLED_THROTTLED: 0.25},
+        {CONFLICT: 0.3},
+    ):
+        run.stage.to_dynamodb.faults = chance(random.Random(run.seed), mix)
+        run.last(6)
+
+
+@scenario("F5", "reply cut on every second write")
+def replies_cut(run: Run) -> None:
+    run.stage.to_dynamodb.faults = every_second_write(CUT)
+    run.last(8)
+    cuts = run.stage.to_dynamodb.struck["cut"]
+    run.expect(cuts > 10, f"only {cuts} replies were cut")

@@ -1,0 +1,159 @@
+"""`make soak`: the random mix for half an hour at half load, and whether anything grows meanwhile.
+
+Three server processes: two live through all of it, the third is killed and restarted as the mix wants it.
+Writes docs/soak.json and the plots docs/soak-*.svg.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import plots
+from devstack.console import say
+from devstack.files import ROOT
+from faults import checker, programme, report
+from faults.__main__ import prepare
+from faults.result import Result
+from faults.run import Run
+from faults.stage import Stage
+from faults.watch import Resources
+
+DOCS = ROOT / "docs"
+RESULTS = DOCS / "soak.json"
+#: What is plotted: title, unit.
+PLOTS = {
+    "memory_mib": ("Memory of the server processes", "MiB"),
+    "threads": ("Threads of the server processes", "threads"),
+    "files": ("Open files of the server processes, sockets among them", "files"),
+}
+#: Each point of a plot stands for this share of the whole time: the median and the range of its samples.
+POINTS = 60
+CALIBRATE_S = 15.0
+#: The first minutes are for caches and pools to fill; what is compared is the time after them.
+WARM_UP = 0.2
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status 1 when an invariant was broken or something has grown."""
+    parser = argparse.ArgumentParser("python3 -m devstack soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--pace", type=float, help="updates per second, in place of half of what is possible")
+    options = parser.parse_args(arguments)
+    seed = random.randrange(10**6) if options.seed is None else options.seed
+    say(f"SEED={seed}")
+    with tempfile.TemporaryDirectory(prefix="scoreboard-soak-") as folder:
+        prepare(Path(folder))
+        with Stage(Path(folder), webs=3, say=say) as stage:
+            capacity = calibrate(stage)
+            pace = options.pace or capacity / 2
+            say(f"at most {capacity:.0f} updates/s here now; {pace:.0f}/s for {options.minutes:g} min")
+            result, run = programme.perform_mix(
+                stage,
+                60 * options.minutes,
+                seed=seed,
+                say=say,
+                mortal=stage.webs[2:],
+                pace=pace,
+                watch_every_s=1.0,
+            )
+    samples = run.watch.resources
+    grown = growth(samples, run.began)
+    keep(result, run, {"seed": seed, "capacity": capacity, "pace": pace}, grown)
+    print(report.table([result]))
+    for what, change in grown.items():
+        print(f"{what}: {change['first']:.1f} → {change['last']:.1f} ({change['growth']:+.1%})")
+    return 1 if result.violations or any(map(has_grown, grown, grown.values())) else 0
+
+
+def has_grown(name: str, change: dict[str, float]) -> bool:
+    """By more than a share, and by more than what pools may still have had to fill."""
+    spare = checker.SPARE[name.rpartition(" ")[2]]
+    return change["growth"] > checker.GROWTH - 1 and change["last"] - change["first"] > spare
+
+
+def calibrate(stage: Stage) -> float:
+    """Updates per second with nothing broken and more writers than are needed."""
+    stage.wait_until_well()
+    run = Run(stage, "soak", "as fast as it goes", threads=16, pace=0).start()
+    before, began = run.acknowledged(), time.monotonic()
+    time.sleep(CALIBRATE_S)
+    capacity = (run.acknowledged() - before) / (time.monotonic() - began)
+    run.close()
+    return capacity
+
+
+def growth(samples: list[Resources], began: float) -> dict[str, dict[str, float]]:
+    """For each process that lived through it: the median of the first and the last fifth after warming up."""
+    ended = max(sample.at for sample in samples)
+    start = began + WARM_UP * (ended - began)
+    found = {}
+    for name, line in survivors(samples).items():
+        settled = [sample for sample in line if sample.at >= start]
+        part = max(1, len(settled) // 5)
+        for what in PLOTS:
+            first = median(getattr(sample, what) for sample in settled[:part])
+            last = median(getattr(sample, what) for sample in settled[-part:])
+            found[f"{name} {what}"] = {"first": first, "last": last, "growth": last / first - 1}
+    return found
+
+
+def survivors(samples: list[Resources]) -> dict[str, list[Resources]]:
+    """The samples of each process that was one and the same all the time, by name."""
+    by_name: dict[str, list[Resources]] = {}
+    for sample in samples:
+        by_name.setdefault(sample.name, []).append(sample)
+    return {name: line for name, line in by_name.items() if len({sample.pid for sample in line}) == 1}
+
+
+def keep(result: Result, run: Run, settings: dict[str, Any], grown: dict[str, dict[str, float]]) -> None:
+    """Write the results and the plots."""
+    lines: dict[str, dict[str, list[Any]]] = {}
+    for what, (title, unit) in PLOTS.items():
+        lines[what] = {
+            name: _points(line, what, run.began) for name, line in survivors(run.watch.resources).items()
+        }
+        drawn = plots.lines(title, "minutes", unit, lines[what])
+        (DOCS / f"soak-{what.partition('_')[0]}.svg").write_text(drawn)
+    found = {**settings, "growth": grown, "result": dataclasses.asdict(result), "lines": lines}
+    RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    report.write_between("soak", _summary(result, settings, grown))
+
+
+def _summary(result: Result, settings: dict[str, Any], grown: dict[str, dict[str, float]]) -> str:
+    rows = "".join(
+        f"| {name.replace('memory_mib', 'memory, MiB')} "
+        f"| {each['first']:.1f} | {each['last']:.1f} | {each['growth']:+.1%} |\n"
+        for name, each in grown.items()
+    )
+    possible = f"just before, with nothing broken, {settings['capacity']:.0f}/s were possible"
+    return (
+        f"{settings['pace']:.0f} updates/s; {possible}.\n\n"
+        f"{report.markdown([dataclasses.asdict(result)])}\n\n"
+        "| process | first fifth | last fifth | growth |\n|---|---:|---:|---:|\n"
+        f"{rows}"
+    )
+
+
+def _points(line: list[Resources], what: str, began: float) -> list[tuple[float, ...]]:
+    """(minutes, median, lowest, highest) for each slice of the time."""
+    size = max(1, len(line) // POINTS)
+    points: list[tuple[float, ...]] = []
+    for start in range(0, len(line), size):
+        piece = line[start : start + size]
+        values = [getattr(sample, what) for sample in piece]
+        points.append(((piece[0].at - began) / 60, median(values), min(values), max(values)))
+    return points
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,77 @@
+"""A real nginx with TLS in front of a server process, with the files that Elastic Beanstalk's nginx gets."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from devstack.files import ROOT
+from devstack.part import Part
+from devstack.testtools import find_nginx
+
+PLATFORM = ROOT / "deploy" / "beanstalk" / ".platform" / "nginx" / "conf.d"
+#: What the platform has around them.
+AROUND = """
+user {user};
+daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log stderr error;
+events {{ worker_connections 256; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  types {{ text/css css; text/javascript js; image/svg+xml svg; application/json json; }}
+  {connection}
+  server {{
+    listen 127.0.0.1:{port} ssl;
+    ssl_certificate {certificate};
+    ssl_certificate_key {key};
+    location = /keys.json {{ alias {keys}; }}
+    {server}
+  }}
+}}
+"""
+
+
+@contextmanager
+def nginx(
+    folder: Path, port: int, application: int, static: Path, changes: dict[str, str], **values: object
+) -> Iterator[Part]:
+    """nginx on `port`, listening, before a process on the port `application`.
+
+    `changes` are made to the text of the server's part; `values` are the other names in AROUND.
+    """
+    server = (PLATFORM / "elasticbeanstalk" / "00_application.conf").read_text()
+    there = {
+        "http://127.0.0.1:8000": f"http://127.0.0.1:{application}",
+        "/var/app/current/staticfiles": str(static),
+    }
+    for old, new in {**there, **changes}.items():
+        assert old in server, old
+        server = server.replace(old, new)
+    connection = (PLATFORM / "connection.conf").read_text()
+    # Its workers run as somebody else unless told, who cannot read a test's folder.
+    values |= {"user": getpass.getuser(), "folder": folder, "port": port}
+    text = AROUND.format(server=server, connection=connection, **values)
+    (folder / "nginx.conf").write_text(text)
+
+    def answers() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    command = [find_nginx(), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
+    part = Part("nginx", command, port=port, url=f"https://localhost:{port}", probe=answers, cwd=folder)
+    part.start()
+    try:
+        part.wait_ready()
+        yield part
+    finally:
+        part.stop()

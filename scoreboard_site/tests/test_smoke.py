@@ -1,0 +1,111 @@
+"""`make smoke` against a server under production settings behind a real nginx, well and not well."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from devstack.files import ROOT
+from devstack.ports import free_port
+from devstack.smoke import site_of
+from devstack.smoke_checks import IN_ORDER
+from realtime.tests.tls import make_certificate
+from scoreboard_site.tests.processes import server
+from scoreboard_site.tests.proxy import nginx
+from scores import local_issuer, repository
+from scores.identity import WRITE_SCOPE
+
+
+class Deployment:
+    """What a deployment is made of: settings, certificate, files on a CDN, a key set at an https address."""
+
+    def __init__(self, folder) -> None:
+        self.folder, self.port = folder, free_port()
+        self.url = f"https://localhost:{self.port}"
+        self.key, self.certificate = make_certificate(folder)
+        self.settings = {
+            "DEBUG": "false",
+            "SECRET_KEY": "nHc7-Uq9_xW2zR4bT6yV8mK1pL3sD5fG7hJ9aQ0wE2rT4yU6iO8p",
+            "ALLOWED_HOSTS": "localhost,127.0.0.1",
+            "SCOREBOARD_ALLOWED_ORIGINS": self.url,
+            "COGNITO_USER_POOL": "eu-central-1_AbCdEf123",
+            "COGNITO_ISSUER": "urn:scoreboard:local-issuer",
+            "COGNITO_KEYSET_URL": f"{self.url}/keys.json",
+            "COGNITO_CLIENT_IDS": "local",
+            "SCOREBOARD_REQUIRE_TICKET": "true",
+            "SCOREBOARD_TICKET_KEYS": "2026-11:" + "k" * 48,
+            "SCOREBOARD_TRUSTED_PROXIES": "1",
+            "STATIC_ROOT": str(folder / "static"),
+            "SSL_CERT_FILE": str(self.certificate),
+        }
+        command = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity=0"]
+        subprocess.run(command, cwd=ROOT, env=os.environ | self.settings, check=True, timeout=60)
+
+    @contextmanager
+    def behind_nginx(self, application, changes=None):
+        files = {"certificate": self.certificate, "key": self.key}
+        keys, static = local_issuer.ensure_key() / "jwks.json", self.folder / "static"
+        with nginx(self.folder, self.port, application, static, changes or {}, keys=keys, **files) as part:
+            yield part
+
+    def smoke(self):
+        """(exit status, {check: well}, what was printed)"""
+        token = local_issuer.mint("deployer", WRITE_SCOPE)
+        env = os.environ | {"URL": self.url, "SMOKE_TOKEN": token, "SSL_CERT_FILE": str(self.certificate)}
+        command = [sys.executable, "-m", "devstack.smoke"]
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=100)
+        lines = [line for line in done.stdout.splitlines() if line.startswith(("ok ", "FAIL"))]
+        assert token not in done.stdout + done.stderr
+        assert not done.stderr, done.stderr
+        return done.returncode, {line[6:30].strip(): line.startswith("ok") for line in lines}, done.stdout
+
+
+@pytest.fixture
+def deployment(stores, tmp_path):
+    return Deployment(tmp_path)
+
+
+def test_a_whole_deployment_is_well_and_its_faults_are_named(deployment):
+    names = [check.__name__.replace("_", " ") for check in IN_ORDER]
+    with server(**deployment.settings) as part:
+        with deployment.behind_nginx(part.port):
+            status, found, output = deployment.smoke()
+            assert (status, list(found)) == (0, names), output
+            assert all(found.values())
+            assert repository.read_player("smoke-test").score == 1
+        # A proxy that speaks no WebSocket and lets everything be cached.
+        upgrade = "proxy_set_header Upgrade $http_upgrade;"
+        caching = 'proxy_hide_header Cache-Control; add_header Cache-Control "max-age=600";'
+        with deployment.behind_nginx(part.port, {upgrade: caching}):
+            status, found, output = deployment.smoke()
+    assert status == 1
+    assert {name for name, well in found.items() if not well} == {
+        "page",
+        "socket opens",
+        "socket refuses others",
+        "update",
+        "replay",
+        "socket shows the update",
+        "board",
+        "cache headers",
+    }, output
+    assert repository.read_player("smoke-test").score == 2
+
+
+@pytest.mark.parametrize(
+    ("environment", "text"),
+    [
+        ({}, "say which deployment"),
+        ({"URL": "board.example.com"}, "say which deployment"),
+        ({"URL": "https://board.example.com/page"}, "say which deployment"),
+        ({"URL": "https://board.example.com"}, "there is no token"),
+        ({"URL": "https://board.example.com", "SMOKE_TOKEN": "x", "SMOKE_USER": "a b"}, "SMOKE_USER must be"),
+    ],
+)
+def test_it_says_what_it_needs(environment, text):
+    with pytest.raises(Exception, match=text):
+        site_of(environment)

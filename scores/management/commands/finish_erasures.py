@@ -1,0 +1,25 @@
+"""`manage.py finish_erasures`."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from scores import upkeep
+from scores.errors import ScoreboardError
+
+
+class Command(BaseCommand):
+    help = (
+        "Strip personal data from the ledgers of erased players where that is not finished. Servers do this "
+        "by themselves; the command is for when none runs. It may be stopped and started again at any time."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            done = upkeep.sweep_erased(progress=self._progress)
+        except ScoreboardError as error:
+            raise CommandError(f"DynamoDB: {error} Run it again to go on.", returncode=3) from error
+        self.stdout.write(f"{done} players finished, none is left")
+
+    def _progress(self, user_id: str, seen: int) -> None:
+        self.stderr.write(f"{user_id}: {seen} entries")
