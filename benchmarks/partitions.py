@@ -155,8 +155,8 @@ class World:
     """Players, a table, a ledger and an index, second by second.
 
     `season_s` is how long everybody has played before (0: all start with nothing). A refused update is
-    not tried again: that would only add to the load. With `floor_known` off no floor is in force, as
-    while Redis is away.
+    not tried again: that would only add to the load. With `redis_away` on, the floor stays what the table
+    records; with `floor_known` off there is none.
     """
 
     def __init__(
@@ -172,6 +172,7 @@ class World:
         self.dice = random.Random(seed)
         self.season_s = season_s
         self.floor_known = True
+        self.redis_away = False
         self.index = Partitions(splits)
         self.table = Partitions()
         units = TRANSACTION_UNITS * activity.rate
@@ -188,7 +189,7 @@ class World:
         outcome = Outcome()
         for _ in range(seconds):
             self.now += 1
-            if self.now % math.ceil(FLOOR_DUE_S) == 0:
+            if self.now % math.ceil(FLOOR_DUE_S) == 0 and not self.redis_away:
                 self._set_floor()
             whole = int(self.activity.rate)
             for _ in range(whole + (self.dice.random() < self.activity.rate - whole)):

@@ -133,7 +133,7 @@ def paces() -> str:
 
 
 def events() -> str:
-    """A new season, and a minute without a floor."""
+    """A new season, and minutes without Redis."""
     from benchmarks.partitions import Activity, World, sparse
 
     rows: Rows = []
@@ -152,10 +152,12 @@ def events() -> str:
     for rate in (300, 1_000, 10_000):
         away = World(Activity(10**6, rate, PACE), sparse)
         told(f"all is well, {rate:,}/s", away, iter((8,)))
+        away.redis_away = True
+        told(f"Redis is away, {rate:,}/s", away, iter((60,)))
+        away.redis_away = False
+        told(f"Redis is back, {rate:,}/s", away, iter((8,)))
         away.floor_known = False
-        told(f"no floor, {rate:,}/s", away, iter((20,)))
-        away.floor_known = True
-        told(f"floor again, {rate:,}/s", away, iter((8, 20)))
+        told(f"no floor at all, {rate:,}/s", away, iter((8,)))
     return pages.table(["what", "second", "accepted", "index units per update"], rows)
 
 

@@ -62,6 +62,7 @@ def reconcile_ranking() -> int:
     """
     state = repository.read_state()
     ranking = merging.use_generation(state.generation)
+    merging.remember_floor(0 if state.floor_dropped_at is not None else int(state.floor))
     try:
         repaired = _repair_unmerged(ranking)
         if ranking.lock("reconcile", RECONCILE_LOCK_MS) is None:
@@ -131,6 +132,7 @@ def _set_floor(ranking: Ranking, state: TableState, verified: list[Player], inde
     if dropped_at is None:
         logger.warning("only %d players are left above the floor %d: it is dropped", contenders, recorded)
         repository.drop_floor(services.now_ms())
+        merging.remember_floor(0)
     for player in verified[:FLOOR_RANK]:
         if player.user_id not in indexed:
             repository.promote(player)

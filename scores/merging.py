@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from itertools import islice
@@ -25,6 +26,11 @@ _current: Ranking | None = None
 #: Players whose merge failed in this process, for the reconciler. Bounded: the oldest are forgotten.
 _unmerged: OrderedDict[str, None] = OrderedDict()
 _UNMERGED_MAX = 10_000
+#: How long (s) the floor that the table records may be used after it was read. With the two seconds of an
+#: update that is over long before a dropped floor is recorded anew (maintenance.FLOOR_GRACE_MS).
+RECORDED_FLOOR_S = 8.0
+#: (floor, when it was read).
+_recorded_floor = (0, float("-inf"))
 
 
 def use_generation(generation: str) -> Ranking:
@@ -44,6 +50,22 @@ def current_ranking() -> Ranking:
         return use_generation(repository.read_state().generation)
     except Unavailable as error:
         raise RankingUnavailable("the table's generation is not known") from error
+
+
+def remember_floor(floor: int) -> None:
+    """The table has just been seen to record this floor; 0: none may be used."""
+    global _recorded_floor
+    _recorded_floor = (floor, time.monotonic())
+
+
+def recorded_floor() -> int:
+    """The floor to go by while Redis does not say which is in force; 0: index everybody.
+
+    The index is complete from the recorded floor upwards in any case. Without this, all updates would
+    go to the one partition of the index while Redis is away, and DynamoDB would refuse most of many.
+    """
+    floor, read_at = _recorded_floor
+    return floor if time.monotonic() - read_at < RECORDED_FLOOR_S else 0
 
 
 def merge(players: Iterable[Player]) -> Merge:

@@ -20,7 +20,7 @@ from scores.errors import (
     Unavailable,
     VersionMoved,
 )
-from scores.merging import current_ranking, merge
+from scores.merging import current_ranking, merge, recorded_floor
 from scores.models import READ_TIMEOUT_S
 from scores.names import clean_name
 from scores.orders import Order
@@ -202,7 +202,7 @@ def _floor() -> int:
     try:
         return current_ranking().guess("")[1]
     except RankingUnavailable:
-        return 0
+        return recorded_floor()
 
 
 # --- Looking ahead --------------------------------------------------------------------------------------

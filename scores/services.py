@@ -35,7 +35,7 @@ from scores.errors import (
 )
 from scores.identity import Identity
 from scores.limits import NO_DEMAND, Demand, known_refusals, local_limiter
-from scores.merging import current_ranking, leave_to_reconciler, merge
+from scores.merging import current_ranking, leave_to_reconciler, merge, recorded_floor
 from scores.models import READ_TIMEOUT_S
 from scores.ranking import RankingUnavailable
 from scores.scoring import Board, Entry, Player, Row, Standing
@@ -226,16 +226,16 @@ def _refusal(player: Player, increment: int, now: int) -> ScoreboardError | None
 
 
 def _guess(user_id: str, demand: Demand) -> tuple[Player, bool, int]:
-    """(player, whether that is certain, floor in force): from the ranking, else from the table.
+    """(player, whether that is certain, floor to go by): from the ranking, else from the table.
 
     Settles `demand`: in the ranking's call, else in this process.
     """
-    floor = 0
     try:
         player, floor = current_ranking().guess(user_id, demand)
         if player is not None:
             return player, False, floor
     except RankingUnavailable:
+        floor = recorded_floor()
         local_limiter.settle(demand)
     return read_player(user_id), True, floor
 

@@ -38,6 +38,7 @@ class Model:
     cache: dict[str, Player] = dataclasses.field(default_factory=dict)
     ready: bool = False
     floor: int = 0
+    remembered_floor: int = 0  # by the process, for when Redis is away
     revision: int = 0
 
     # --- writes
@@ -94,10 +95,12 @@ class Model:
         self.players[player.user_id] = player
         self.chain.setdefault(player.user_id, []).append((player.score - known.score, player.score))
         self.contenders.discard(player.user_id)
-        if player.contends(0 if fault == REDIS_AWAY else self.floor):
+        if player.contends(self.remembered_floor if fault == REDIS_AWAY else self.floor):
             self.contenders.add(player.user_id)
         if fault == OK:
             self._merge(player)
+        else:
+            self.crash()  # a fault ends with the death of the process
 
     def _merge(self, player: Player) -> None:
         before = self._rows()
@@ -113,9 +116,10 @@ class Model:
         self.ready, self.floor = False, 0
 
     def crash(self) -> None:
-        """A process has no memory in the model."""
+        self.remembered_floor = 0
 
     def reconcile(self, floor_due: bool) -> None:
+        self.remembered_floor = 0 if self.dropped else self.recorded_floor
         if not self.ready:
             self.rebuild(full=False)
             return
@@ -146,7 +150,7 @@ class Model:
             self.floor = verified[rank - 1].score if len(verified) >= rank else 0
             self.recorded_floor = max(self.recorded_floor, self.floor)
             return
-        self.floor = 0
+        self.floor = self.remembered_floor = 0
         self.contenders.update(p.user_id for p in verified[:rank])
         self.rebuild(full=True)
         self.dropped = True

@@ -24,6 +24,7 @@ def forget() -> None:
     """What a process loses when it is killed."""
     merging._current = None
     merging._unmerged.clear()
+    merging._recorded_floor = (0, float("-inf"))
     services._last_board = None
     services._index_board.__init__()  # type: ignore[misc]
     ranking._breaker.__init__()  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from io import StringIO
 
 import pytest
@@ -116,6 +117,38 @@ def test_below_the_floor_an_update_costs_no_index_write(monkeypatch):
     add("p0000", 5, "k")
     indexed = {player.user_id: inside for player, inside in repository.scan_players()}
     assert not indexed["low"] and indexed["p0000"]
+
+
+def test_while_redis_is_away_the_recorded_floor_keeps_updates_out_of_the_index(monkeypatch):
+    store(250)
+    maintenance.rebuild_ranking(full=True)
+    monkeypatch.setattr(maintenance, "FLOOR_DUE_S", -1.0)
+    reconcile()  # records the floor
+    reconcile()  # sees it
+
+    def away(*_):
+        raise ranking.RankingUnavailable("away")
+
+    monkeypatch.setattr(ranking.Ranking, "guess", away)
+    add("low", 5, "k")
+    add("p0000", 5, "k")
+    repository.drop_floor(services.now_ms())
+    monkeypatch.setattr(ranking.Ranking, "is_ready", away)
+    with pytest.raises(ranking.RankingUnavailable):
+        reconcile()
+    add("after-the-drop", 5, "k")
+    indexed = {player.user_id: inside for player, inside in repository.scan_players()}
+    assert not indexed["low"]
+    assert indexed["p0000"] and indexed["after-the-drop"]
+
+
+def test_a_recorded_floor_is_forgotten_in_time(monkeypatch):
+    merging.remember_floor(50)
+    assert merging.recorded_floor() == 50
+    now = time.monotonic()
+    monkeypatch.setattr("scores.merging.time.monotonic", lambda: now + merging.RECORDED_FLOOR_S + 1)
+    assert merging.recorded_floor() == 0
+    assert merging.RECORDED_FLOOR_S + services.DEADLINE_S < maintenance.FLOOR_GRACE_MS / 1000
 
 
 def test_three_hundred_bans_at_the_top_leave_the_true_board(monkeypatch):
