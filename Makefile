@@ -47,8 +47,8 @@ bench-frames: ## measure how smoothly the page's rows move
 bench-ranks: ## measure ranks among a million players
 	@$(STACK) bench-ranks
 
-faults: ## every fault, and the table of what became of it (ONLY="F4 F9", FAST=1; MINUTES=, SEED= for the random mix)
-	@$(STACK) faults --args='$(if $(ONLY),--only $(ONLY)) $(if $(FAST),--fast) $(RANDOM_MIX)'
+faults: ## every fault, and the table of what became of it (ONLY="F4 F9", FAST=1, PUBLISH=1 into docs/; MINUTES=, SEED=: the random mix)
+	@$(STACK) faults --args='$(if $(ONLY),--only $(ONLY)) $(if $(FAST),--fast) $(if $(PUBLISH),--publish) $(RANDOM_MIX)'
 
 soak: ## half load with faults, and whether anything grows (MINUTES=30, SEED=)
 	@$(STACK) soak --args='$(RANDOM_MIX)'
