@@ -8,7 +8,8 @@ STACK = exec $(PYTHON) -m devstack
 RANDOM_MIX = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint token verify bench-path bench-fanout bench-neighbours bench-frames bench-ranks faults soak smoke costs screenshots synth deploy diff audit lock clean
+.PHONY: help run test lint token verify load simulate bench-path bench-fanout bench-neighbours bench-frames \
+	bench-ranks bench-growth bench-rivals faults soak smoke costs screenshots synth deploy diff audit lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +33,12 @@ endif
 verify: ## check every ledger against its player (while make run runs)
 	@$(STACK) verify
 
+load: ## play many players and viewers with locust, with a report (ARGS="--help" for sizes and another server)
+	@$(STACK) load --args='$(ARGS)'
+
+simulate: ## simulate DynamoDB's partitions and ten million viewers (ARGS=--quick)
+	@$(STACK) simulate --args='$(ARGS)'
+
 bench-path: ## measure the way of an update from the POST to 100 open pages
 	@$(STACK) bench-path
 
@@ -46,6 +53,12 @@ bench-frames: ## measure how smoothly the page's rows move
 
 bench-ranks: ## measure ranks among a million players
 	@$(STACK) bench-ranks
+
+bench-growth: ## measure what grows with players, viewers and updates (ARGS=--quick)
+	@$(STACK) bench-growth --args='$(ARGS)'
+
+bench-rivals: ## compare with what a user would pick instead, also under faults (ARGS=--quick)
+	@$(STACK) bench-rivals --args='$(ARGS)'
 
 faults: ## every fault, and the table of what became of it (ONLY="F4 F9", FAST=1, PUBLISH=1 into docs/; MINUTES=, SEED=: the random mix)
 	@$(STACK) faults --args='$(if $(ONLY),--only $(ONLY)) $(if $(FAST),--fast) $(if $(PUBLISH),--publish) $(RANDOM_MIX)'
@@ -64,7 +77,7 @@ screenshots: ## take the README's pictures from a running demo (PORT=)
 
 # What deploy/settings.py reads, as far as it is given.
 GIVEN = $(foreach name,ENVIRONMENT DOMAIN ZONE_ID ZONE_NAME REGION ALARM_EMAIL PUBLIC ADMIN_CIDRS SERVER_CIDRS \
-  OIDC_ISSUER OIDC_CLIENT_ID SENTRY_SECRET BEANSTALK_PLATFORM,$(if $($(name)),--set '$(name)=$($(name))'))
+  OIDC_ISSUER OIDC_CLIENT_ID SENTRY_SECRET RESTORED BEANSTALK_PLATFORM,$(if $($(name)),--set '$(name)=$($(name))'))
 
 synth: ## make and check the CloudFormation templates: no account, no network
 	@$(STACK) synth $(GIVEN)

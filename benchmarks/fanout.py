@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.counting import cpu_s
 from benchmarks.fanout_report import RESULTS, report
 from devstack.parts import start_dynamodb, start_valkey
 from devstack.ports import answers, free_port
@@ -102,8 +103,7 @@ class Program:
 
     def cpu_s(self) -> float:
         """Processor time of all its threads so far."""
-        tasks = Path(f"/proc/{self._process.pid}/task").glob("*/schedstat")
-        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+        return cpu_s(self._process.pid)
 
     def resident_kib(self) -> int:
         status = Path(f"/proc/{self._process.pid}/status").read_text()

@@ -25,8 +25,8 @@ from statistics import NormalDist
 from scores.maintenance import FLOOR_DUE_S, FLOOR_RANK
 from scores.scoring import BOARD_ID, Player, increased
 
-#: Units per second of one partition.
-WRITE_UNITS, READ_UNITS = 1000, 3000
+#: Units per second of one partition (reads: benchmarks/reads.py).
+WRITE_UNITS = 1000
 #: An item of a transaction costs twice; an update writes the player and the ledger entry.
 TRANSACTION_UNITS = 2
 #: Share of a partition that a table kept warm for its traffic uses on average.
@@ -71,7 +71,6 @@ class Partitions:
     def __init__(self, splits: tuple[str, ...] = ()) -> None:
         self.splits = splits
         self.used: Counter[tuple[str, int]] = Counter()  # this second
-        self.highest = 0
 
     def place(self, partition_key: str, sort_key: str = "") -> tuple[str, int]:
         return partition_key, bisect.bisect(self.splits, sort_key)
@@ -84,7 +83,6 @@ class Partitions:
 
     def tick(self) -> None:
         """A second is over."""
-        self.highest = max(self.highest, *self.used.values(), 0, 0)
         self.used.clear()
 
 
@@ -102,7 +100,7 @@ class Activity:
     """Who plays how much: the n-th player in proportion to 1/n, but none above `pace` updates a second.
 
     `rate` is the updates per second of all. With the pace of a human being, the hardest-playing ones
-    are equally fast.
+    are equally fast. Raises ValueError when so few cannot be that fast.
     """
 
     players: int
@@ -111,6 +109,8 @@ class Activity:
     head: float = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.rate > self.pace * self.players:
+            raise ValueError(f"{self.players} players at {self.pace}/s make no {self.rate} updates/s")
         # The head players all play at full pace: rate = pace · head · (1 + ln(players / head)).
         low, high = 1e-9, float(self.players)
         for _ in range(100):
@@ -193,7 +193,7 @@ class World:
             whole = int(self.activity.rate)
             for _ in range(whole + (self.dice.random() < self.activity.rate - whole)):
                 self._update(self.activity.pick(self.dice), outcome)
-            outcome.hottest = max(outcome.hottest, *self.index.used.values(), 0, 0)
+            outcome.hottest = max(outcome.hottest, max(self.index.used.values(), default=0))
             self.index.tick()
             self.table.tick()
         return outcome

@@ -10,7 +10,7 @@ from html import escape
 Point = tuple[float, ...]
 
 WIDTH, HEIGHT = 560, 340
-LEFT, RIGHT, TOP, BOTTOM = 66, 16, 34, 46
+LEFT, RIGHT, TOP, BOTTOM = 66, 30, 40, 46
 COLOURS = ("#0a7d4f", "#c4581b", "#3b5bdb", "#8a3ffc", "#6b7280", "#b08900", "#0891b2")
 GRID, INK, PAPER = "#e5e7eb", "#1f2937", "#ffffff"
 
@@ -64,11 +64,12 @@ def lines(
     for turn, (name, line) in enumerate(series.items()):
         colour = COLOURS[turn % len(COLOURS)]
         if len(series) > 1:
-            x, y = LEFT + (turn % 3) * 162, TOP + 16 * (turn // 3)
+            x, y = LEFT + (turn % 3) * 158, TOP + 16 * (turn // 3)
             parts.append(f'<rect x="{x}" y="{y - 8}" width="12" height="4" fill="{colour}"/>')
             parts.append(f'<text x="{x + 17}" y="{y - 2}">{escape(name)}</text>')
         path = " ".join("{:.1f},{:.1f}".format(*at(p[0], p[1])) for p in line)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        width = 2 + 2 * (len(series) - 1 - turn)  # so that one behind another is still seen
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>')
         for p in line:
             x_at, y_at = at(p[0], p[1])
             parts.append(f'<circle cx="{x_at:.1f}" cy="{y_at:.1f}" r="3" fill="{colour}"/>')
@@ -90,8 +91,8 @@ class _axis:  # noqa: N801 - reads as a function
         self.log = log
         lowest, highest = min(values), max(values)
         if log:
-            self.low = 10 ** math.floor(math.log10(lowest))
-            self.high = max(10 ** math.ceil(math.log10(highest)), self.low * 10)
+            self.low: float = 10.0 ** math.floor(math.log10(lowest))
+            self.high: float = max(10.0 ** math.ceil(math.log10(highest)), self.low * 10)
             decades = round(math.log10(self.high / self.low))
             self.ticks = [self.low * 10.0**n for n in range(0, decades + 1, 1 + decades // 9)]
         else:
@@ -108,8 +109,8 @@ class _axis:  # noqa: N801 - reads as a function
 
 def _round_step(extent: float) -> float:
     rough = extent / 5
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(power * step for step in (1, 2, 5, 10) if power * step >= rough)
+    power: float = 10.0 ** math.floor(math.log10(rough))
+    return min(power * step for step in (1.0, 2.0, 5.0, 10.0) if power * step >= rough)
 
 
 def number(value: float) -> str:

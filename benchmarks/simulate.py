@@ -55,7 +55,7 @@ def main() -> None:
     finally:
         valkey.stop()
     parts = {"index": index_grid(quick), "pace": paces(), "events": events(), "splits": splits()}
-    parts["fan-out"] = fan_out(costs, quick)
+    parts |= {"reads": reads(), "fan-out": fan_out(costs, quick)}
     for name, text in parts.items():
         print(f"\n## {name}\n\n{text}", flush=True)
         if not quick:
@@ -173,6 +173,21 @@ def splits() -> str:
     return pages.table(["index", "updates/s", "partitions", "accepted", "units in the busiest second"], rows)
 
 
+def reads() -> str:
+    """What processes ask of the busiest partitions."""
+    from benchmarks.reads import with_redis, without_redis
+
+    rows: Rows = []
+    for processes in (1, 10, 100, 1_000, 3_000):
+        well, away = with_redis(processes), without_redis(processes)
+        numbers = (well.state, well.index, well.player, away.index, away.player)
+        rows.append([f"{processes:,}", *(f"{n:,.3g}" if n < 10 else f"{n:,.0f}" for n in numbers)])
+        rows[-1] += [f"{well.share:.1%}", f"{away.share:.1%}"]
+    head = ["processes", "the table's own item", "index", "a top player"]
+    head += ["Redis away: index", "a top player", "busiest partition", "Redis away: busiest"]
+    return pages.table(head, rows)
+
+
 def _quantiles(activity: Any, design: Design, parts: int) -> tuple[str, ...]:
     """Sort keys that cut the traffic to the index in equal parts."""
     from benchmarks.partitions import World
@@ -192,8 +207,6 @@ def _quantiles(activity: Any, design: Design, parts: int) -> tuple[str, ...]:
 
 def measured_costs() -> Costs:
     """Redis' own processor time for a board and for a poke, and our process' for a delivery."""
-    import redis as library
-
     from benchmarks.tier import Costs, measured_delivery_s
     from scores import ranking as door
     from scores.scoring import Player
@@ -212,12 +225,13 @@ def measured_costs() -> Costs:
         for _ in range(times):
             work()
         after = redis.info("cpu")
-        return sum(after[f"used_cpu_{kind}"] - before[f"used_cpu_{kind}"] for kind in ("user", "sys")) / times
+        used: float = sum(after[name] - before[name] for name in ("used_cpu_user", "used_cpu_sys"))
+        return used / times
 
     board_s = cost(board.board, 5_000)
-    subscribers = [library.Redis.from_url(os.environ["REDIS_URL"]).pubsub() for _ in range(50)]
+    subscribers: list[Any] = [redis.pubsub() for _ in range(50)]
     for each in subscribers:
-        each.subscribe("poke")  # type: ignore[no-untyped-call]
+        each.subscribe("poke")
         each.get_message(timeout=1)
     poke_s = cost(lambda: redis.publish("poke", "x" * 60), 1_000) / len(subscribers)
     delivery_s = measured_delivery_s(pages.load("fanout.json"), "ours", 5_000)
@@ -242,7 +256,7 @@ def fan_out(costs: Costs, quick: bool) -> str:
             others = {name: _processes(viewers, changes, cost) for name, cost in rivals.items()}
             rows.append(_tier_row(viewers, changes, tier, list(others.values())))
             latency.setdefault(f"{changes:g} changes/s", []).append((viewers, tier.p99_ms))
-            if changes == CHANGES[0]:
+            if changes == CHANGES[-1]:
                 for name, processes in {"ours": tier.processes, **others}.items():
                     needed.setdefault(name, []).append((viewers, processes))
     if not quick:
@@ -251,7 +265,7 @@ def fan_out(costs: Costs, quick: bool) -> str:
                 "From a change to the last of all viewers, p99", "viewers", "ms", latency, log_x=True
             ),
             "scale-processes.svg": plots.lines(
-                f"Processes for {CHANGES[0]:g} change/s",
+                f"Processes for {CHANGES[-1]:g} changes/s",
                 "viewers",
                 "processes",
                 needed,
@@ -264,8 +278,8 @@ def fan_out(costs: Costs, quick: bool) -> str:
     head += ["egress Gbit/s", "last viewer p50, p99 (ms)", *(f"processes, {name}" for name in rivals)]
     return (
         f"Measured and put in: {costs.delivery_s * 1e6:.1f} µs a delivery, {costs.board_s * 1e6:.0f} µs of "
-        f"Redis a board, {costs.poke_s * 1e6:.1f} µs a poke and process; a board is {board_bytes()} bytes.\n\n"
-        + pages.table(head, rows)
+        f"Redis a board, {costs.poke_s * 1e6:.1f} µs a poke and process; "
+        f"a board is {board_bytes():,} bytes.\n\n" + pages.table(head, rows)
     )
 
 

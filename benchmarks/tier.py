@@ -17,7 +17,7 @@ from statistics import quantiles
 from typing import Any
 
 from realtime.audience import Frame
-from realtime.hub import ALIVE_S, MIN_INTERVAL_S, POLL_S
+from realtime.hub import ALIVE_S, MIN_INTERVAL_S, POLL_S, _encode
 from scores.scoring import Board, Row
 
 #: One way between two machines of a region (s).
@@ -61,13 +61,8 @@ def board_bytes() -> int:
     """Length of a board on the wire: ten rows with Cognito's ids and names of usual length."""
     rows = tuple(Row(n, f"{n:08x}-5717-4562-b3fc-2c963f66afa6", "Twelve chars", 98_765) for n in range(1, 11))
     now = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
-    return len(Frame(now * 1000, _encoded(Board(rows, now * 1000, now))).wire)
-
-
-def _encoded(board: Board) -> str:
-    from realtime.hub import _encode
-
-    return _encode({"type": "board"} | board.to_dict())
+    board = Board(rows, now * 1000, now)
+    return len(Frame(now * 1000, _encode({"type": "board"} | board.to_dict())).wire)
 
 
 def simulate(
@@ -181,7 +176,7 @@ class _Run:
 
 def measured_delivery_s(results: list[dict[str, Any]], server: str, sockets: int) -> float:
     """The median processor time (s) of one delivery in the fan-out benchmark's results."""
-    rates = sorted(
+    rates: list[float] = sorted(
         r["deliveries_per_cpu_s"]
         for r in results
         if r["server"] == server and r["sockets"] == sockets and "deliveries_per_cpu_s" in r

@@ -44,6 +44,9 @@ class Settings:
     oidc_client_id: str
     #: Secrets Manager name of the Sentry DSN; empty: no Sentry.
     sentry_secret: str
+    #: Prefix of tables that were restored from a backup (`R1-`), to run on in place of the stack's own;
+    #: empty: on the own ones (docs/operations.md).
+    restored: str
     #: Solution stack of Elastic Beanstalk (`aws elasticbeanstalk list-available-solution-stacks`), to run
     #: the web process there; empty: containers on Fargate.
     beanstalk_platform: str
@@ -56,6 +59,11 @@ class Settings:
     def name(self) -> str:
         """Prefix of what has a name."""
         return f"scoreboard-{self.environment}"
+
+    @property
+    def table_prefix(self) -> str:
+        """Prefix of the tables in use."""
+        return self.restored or f"{self.name}-"
 
     @property
     def origin(self) -> str:
@@ -84,6 +92,7 @@ def from_context(app: cdk.App) -> Settings:
         oidc_issuer=text("oidc_issuer", ""),
         oidc_client_id=text("oidc_client_id", ""),
         sentry_secret=text("sentry_secret", ""),
+        restored=text("restored", ""),
         beanstalk_platform=text("beanstalk_platform", ""),
     )
     _check(settings)
@@ -103,6 +112,8 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"region {settings.region!r} is no region like eu-central-1")
     if "@" not in settings.alarm_email:
         raise SettingsError(f"alarm_email {settings.alarm_email!r} is no e-mail address")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{0,100}", settings.restored):
+        raise SettingsError(f"restored {settings.restored!r} is no prefix of a table's name like R1-")
     if bool(settings.oidc_issuer) != bool(settings.oidc_client_id):
         raise SettingsError("oidc_issuer and oidc_client_id go together")
     if settings.oidc_issuer and not settings.oidc_issuer.startswith("https://"):

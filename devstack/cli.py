@@ -25,6 +25,13 @@ MODULES = {
     "bench-ranks": ("benchmarks.ranks", "measure ranks among a million players"),
     "faults": ("faults", "every fault on real stores and processes, and what became of it"),
     "soak": ("faults.soak", "half load with faults for half an hour, and whether anything grows"),
+    "bench-growth": ("benchmarks.growth", "measure what grows with players, viewers and updates"),
+    "bench-rivals": (
+        "benchmarks.sidebyside",
+        "compare with what a user would pick instead, also under faults",
+    ),
+    "simulate": ("benchmarks.simulate", "simulate DynamoDB's partitions and ten million viewers"),
+    "load": ("benchmarks.load", "play many players and viewers with locust"),
     "screenshots": ("devstack.screenshots", "take the README's pictures from a running demo"),
     "smoke": ("devstack.smoke", "check a deployed scoreboard, at URL, from the outside"),
     "costs": ("benchmarks.costs", "compute what it costs on AWS from list prices: docs/costs.md"),
@@ -102,7 +109,9 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("verify", help="check every ledger against its player")
     for name, (_, text) in MODULES.items():
         module = verbs.add_parser(name, help=text)
-        module.add_argument("--args", default="", help="its own arguments, in one string")
+        module.add_argument(
+            "--args", default="", help='its own arguments, in one string ("--help" lists them)'
+        )
     for name, text in AWS_VERBS.items():
         aws = verbs.add_parser(name, help=text)
         aws.add_argument(

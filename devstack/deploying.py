@@ -4,12 +4,10 @@ The CDK weighs 600 MB and is never imported by the application: it lives in an e
 the user's cache. Making templates needs neither an account nor, once that is installed, a network.
 """
 
-import hashlib
 import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,8 +15,7 @@ from devstack import process
 from devstack.console import say
 from devstack.errors import StackError
 from devstack.files import ROOT
-from devstack.installer import install
-from devstack.testtools import cached, find_node
+from devstack.testtools import find_node, python_environment
 
 DEPLOY = ROOT / "deploy"
 PINS = DEPLOY / "requirements.lock"
@@ -37,17 +34,7 @@ EXAMPLE = {
 
 def tools() -> Path:
     """The folder of the programs of the deployment's environment, installed if need be."""
-    made_of = f"{sys.version}{PINS.read_text()}".encode()
-    folder = cached(f"deploy-{hashlib.sha256(made_of).hexdigest()[:8]}", 900, _fetch)
-    return folder / "bin"
-
-
-def _fetch(folder: Path) -> None:
-    code, output = process.run([process.BASE_PYTHON, "-m", "venv", "--clear", str(folder)])
-    if code != 0:
-        raise StackError(f"deploy: {(output.splitlines() or ['no venv'])[-1]}")
-    say("deploy: installing the CDK (600 MB on disk)")
-    install(["--no-deps", "--require-hashes", "-r", str(PINS)], python=str(folder / "bin" / "python"))
+    return python_environment("deploy", 900, PINS) / "bin"
 
 
 def synthesize(out: Path, context: Mapping[str, str], *, prefix: Sequence[str] = ()) -> str:

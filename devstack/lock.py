@@ -13,6 +13,7 @@ LOCKS = {
     "requirements.txt": "requirements.lock",
     "requirements-dev.txt": "requirements-dev.lock",
     "deploy/requirements.txt": "deploy/requirements.lock",
+    "benchmarks/requirements.txt": "benchmarks/requirements.lock",
 }
 OPTIONS = [
     "--quiet",

@@ -1,7 +1,8 @@
-"""Programs that only the tests need: Node.js, newman, nginx and the Cognito emulator, fetched once.
+"""Programs that only tests and benchmarks need: Node.js, newman, nginx, the Cognito emulator and locust.
 
-Each lives in a folder of its own in the user's cache, pinned with hashes, and counts only when
-it is complete. The emulator pins its own botocore, so it has its own environment.
+Each lives in a folder of its own in the user's cache, pinned with hashes, fetched once, and counts only
+when it is complete. The emulator pins its own botocore, so it has its own environment; so has locust, for
+nothing else needs what it brings.
 """
 
 import hashlib
@@ -27,6 +28,7 @@ from devstack.wheels import wheel_folder
 NEWMAN = "6.2.2"
 # With `cryptography`, without which it signs with a dummy.
 MINISTACK_PINS = ROOT / "devstack" / "pins-ministack.txt"
+LOCUST_PINS = ROOT / "benchmarks" / "requirements.lock"
 
 
 def find_node() -> list[str]:
@@ -53,14 +55,13 @@ def find_nginx() -> str:
 
 def find_newman() -> list[str]:
     """The `newman` command, which runs Postman collections."""
-    folder = cached(f"newman-{NEWMAN}", 150, _fetch_newman)
+    folder = _cached(f"newman-{NEWMAN}", 150, _fetch_newman)
     return [*find_node(), str(folder / "node_modules" / "newman" / "bin" / "newman.js")]
 
 
 def start_cognito(port: int | None = None) -> Part:
     """A Cognito emulator, answering, with nothing in it and new keys."""
-    made_of = f"{sys.version}{MINISTACK_PINS.read_text()}".encode()
-    folder = cached(f"ministack-{hashlib.sha256(made_of).hexdigest()[:8]}", 200, _fetch_ministack)
+    folder = python_environment("ministack", 200, MINISTACK_PINS)
     port = port or free_port()
     part = Part(
         "cognito",
@@ -76,6 +77,11 @@ def start_cognito(port: int | None = None) -> Part:
     return part
 
 
+def find_locust() -> list[str]:
+    """The `locust` command, which plays many players and viewers."""
+    return [str(python_environment("locust", 150, LOCUST_PINS) / "bin" / "locust")]
+
+
 def _fetch_newman(folder: Path) -> None:
     for file in ("package.json", "package-lock.json"):
         shutil.copy(ROOT / "devstack" / "newman" / file, folder)
@@ -87,15 +93,21 @@ def _fetch_newman(folder: Path) -> None:
         raise StackError(f"newman: {(output.splitlines() or ['npm failed'])[-1]}")
 
 
-def _fetch_ministack(folder: Path) -> None:
-    code, output = process.run([sys.executable, "-m", "venv", "--clear", str(folder)])
-    if code != 0:
-        raise StackError(f"ministack: {(output.splitlines() or ['no venv'])[-1]}")
-    pins = ["--no-deps", "--require-hashes", "-r", str(MINISTACK_PINS)]
-    install(pins, python=str(folder / "bin" / "python"))
+def python_environment(name: str, megabytes: int, pins: Path) -> Path:
+    """A virtual environment with what `pins` names, and nothing else."""
+
+    def fetch(folder: Path) -> None:
+        code, output = process.run([process.BASE_PYTHON, "-m", "venv", "--clear", str(folder)])
+        if code != 0:
+            raise StackError(f"{name}: {(output.splitlines() or ['no venv'])[-1]}")
+        arguments = ["--no-deps", "--require-hashes", "-r", str(pins)]
+        install(arguments, python=str(folder / "bin" / "python"))
+
+    made_of = f"{sys.version}{pins.read_text()}".encode()
+    return _cached(f"{name}-{hashlib.sha256(made_of).hexdigest()[:8]}", megabytes, fetch)
 
 
-def cached(name: str, megabytes: int, fetch: Callable[[Path], None]) -> Path:
+def _cached(name: str, megabytes: int, fetch: Callable[[Path], None]) -> Path:
     """A folder of the cache that `fetch` has filled completely, now or once before."""
     cache = cache_folder()
     folder, done = cache / name, cache / name / ".complete"

@@ -55,7 +55,8 @@ class BeanstalkStack(cdk.Stack):
             "service-role/AWSElasticBeanstalkEnhancedHealth",
             "AWSElasticBeanstalkManagedUpdatesCustomerRolePolicy",
         )
-        tasks.allow(role, tasks.RANKING, data)  # the ranking process runs beside the web process
+        tasks.allow(role, tasks.WEB, data)
+        tasks.allow(role, tasks.RANKING, data)  # runs beside the web process
         release = [f"dynamodb:{name}" for name in ("DescribeTable", "DescribeTimeToLive")]
         tables = [data.scores.table_arn, data.ledger.table_arn]
         role.add_to_policy(iam.PolicyStatement(actions=release, resources=tables))
@@ -63,7 +64,9 @@ class BeanstalkStack(cdk.Stack):
             secret.grant_read(role)
         profile = iam.CfnInstanceProfile(self, "Profile", roles=[role.role_name])
         application = beanstalk.CfnApplication(self, "Application", application_name=settings.name)
-        bundle = s3_assets.Asset(self, "Bundle", path=_bundle())
+        with tempfile.TemporaryDirectory() as folder:
+            _fill(Path(folder))
+            bundle = s3_assets.Asset(self, "Bundle", path=folder)  # copies it
         version = beanstalk.CfnApplicationVersion(
             self,
             "Version",
@@ -166,9 +169,8 @@ class BeanstalkStack(cdk.Stack):
         }
 
 
-def _bundle() -> str:
-    """A folder with what the platform is given: the application, and deploy/beanstalk/ on top of it."""
-    folder = Path(tempfile.mkdtemp(prefix="scoreboard-bundle-"))
+def _fill(folder: Path) -> None:
+    """What the platform is given: the application, and deploy/beanstalk/ on top of it."""
     ignored = shutil.ignore_patterns("tests", "__pycache__")
     for name in BUNDLE:
         source = ROOT / name
@@ -178,4 +180,3 @@ def _bundle() -> str:
             shutil.copy2(source, folder / name)
     shutil.copytree(ROOT / "deploy" / "beanstalk", folder, dirs_exist_ok=True)
     shutil.copy2(ROOT / "requirements.lock", folder / "requirements.txt")
-    return str(folder)

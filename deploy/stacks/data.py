@@ -33,8 +33,9 @@ class DataStack(cdk.Stack):
         self._settings = settings
         self._keep = cdk.RemovalPolicy.RETAIN if settings.sizes.protected else cdk.RemovalPolicy.DESTROY
         self.network = Network(self, "Network", settings, RETENTION[settings.sizes.log_days])
-        self.scores, self.ledger = self._user_scores(), self._score_ledger()
-        self.events = ScoreEvents(self, "Events", settings, self.ledger)
+        scores, ledger = self._user_scores(), self._score_ledger()
+        self.events = ScoreEvents(self, "Events", settings, ledger)
+        self.scores, self.ledger = self._in_use("UserScores", scores), self._in_use("ScoreLedger", ledger)
         self.identity = Identity(self, "Identity", settings)
         self.secret_key = self._generated("SecretKey", "secret-key", "signs the admin's sessions")
         self.origin_secret = self._generated("OriginSecret", "origin", "header that only CloudFront sends")
@@ -87,6 +88,12 @@ class DataStack(cdk.Stack):
         return self._table(
             "ScoreLedger", "entryId", ttl="expiresAt", stream=dynamodb.StreamViewType.NEW_IMAGE
         )
+
+    def _in_use(self, name: str, own: dynamodb.Table) -> dynamodb.ITable:
+        """The table that the processes work on: the stack's own, unless one was restored from a backup."""
+        if not self._settings.restored:
+            return own
+        return dynamodb.Table.from_table_name(self, f"Restored{name}", f"{self._settings.table_prefix}{name}")
 
     # --- Secrets ------------------------------------------------------------------------------------
 

@@ -104,7 +104,7 @@ def application_environment(settings: Settings, data: DataStack) -> dict[str, st
         "SCOREBOARD_METRICS_NAMESPACE": f"Scoreboard/{settings.environment}",
         "SCOREBOARD_PUBLIC": str(settings.public).lower(),
         "SCOREBOARD_REQUIRE_TICKET": "true",
-        "SCOREBOARD_TABLE_PREFIX": f"{settings.name}-",
+        "SCOREBOARD_TABLE_PREFIX": settings.table_prefix,
         "SCOREBOARD_TRUSTED_PROXIES": "2",  # CloudFront and the load balancer
         # A person completes an action every few seconds; an office shares an address.
         "SCOREBOARD_PLAYER_RATE": "1",

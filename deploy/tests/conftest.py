@@ -43,6 +43,7 @@ VARIANTS = {
         "oidc_issuer": "https://id.example.com",
         "oidc_client_id": "scoreboard",
         "sentry_secret": "scoreboard/dev/sentry",
+        "restored": "R1-",
     },
     "beanstalk": {
         "environment": "dev",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import botocore.session
@@ -17,7 +17,6 @@ from django.conf import settings
 from deploy.tests.assembly import ACCOUNT, Assembly
 from deploy.tests.guarded import Guard, allows, guarded_dynamodb
 from devstack import process
-from devstack.part import Part
 from scoreboard_site.tests.processes import ROOT, post, server
 from scores import local_issuer
 
@@ -212,7 +211,8 @@ def test_every_kind_of_process_does_its_work_with_its_rights_and_needs_each_of_t
             assert not probe.refused and used(probe) == granted(dev, "probe")
 
 
-def served(guard: Guard) -> AbstractContextManager[Part]:
+def served(guard):
+    """A web process that has the guard's rights."""
     return server(**environment(guard, SCOREBOARD_MAY_SCAN="false"))
 
 

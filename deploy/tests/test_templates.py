@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -298,4 +297,12 @@ def test_nothing_of_the_application_imports_the_deployment():
     folders = ("scoreboard_site", "scores", "realtime", "benchmarks")
     for path in (path for folder in folders for path in (Path(deploying.ROOT) / folder).rglob("*.py")):
         assert not re.search(r"^\s*(from|import) (deploy|aws_cdk)\b", path.read_text(), re.MULTILINE), path
-    assert os.path.isdir(deploying.DEPLOY)
+
+
+def test_after_a_restore_every_process_has_the_restored_tables_and_no_other(variants):
+    restored = variants["private"]
+    for process in ("web", "ranking", "probe"):
+        assert restored.environment(process)["SCOREBOARD_TABLE_PREFIX"] == "R1-"
+        rights = json.dumps(restored.statements(process))
+        assert "table/R1-UserScores" in rights and "scoreboard-dev-UserScores" not in rights
+    assert len(restored.all("AWS::DynamoDB::Table")) == 2, "the own ones are kept"

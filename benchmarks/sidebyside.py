@@ -1,0 +1,299 @@
+"""Side by side with what a user would pick instead: `python -m benchmarks.sidebyside`, `make bench-rivals`.
+
+Our server, the usual way on Node (rivals/seed.mjs) and the plain way with Channels (rivals/plain.py), on
+the same DynamoDB Local and Valkey, in the same run. Servers on one core, clients and stores on the other.
+
+1. In rounds, in which the servers take turns: the time from sending an update to the last of 100 open
+   pages; then 8 writers at once with 100 and with 1,000 open sockets.
+2. The faults F5, F6 and F12 (benchmarks/trials.py).
+
+Prints the tables with versions and method, and writes them into docs/rivals.md. `--quick` measures one
+short round and writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import random
+import subprocess
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import pages, trials
+from benchmarks.contenders import (
+    BUILD,
+    CLIENT_CORE,
+    CONTENDERS,
+    Contender,
+    build,
+    environment,
+    open_viewers,
+    running,
+    shows,
+    token,
+)
+from benchmarks.counting import cpu_s
+from benchmarks.fanout import Program, raise_file_limit
+from devstack.part import Part
+from devstack.parts import start_dynamodb, start_valkey
+from faults.journal import Attempt
+from faults.writers import HttpSender
+
+PAGES = 100
+SOCKETS = (100, 1000)
+WRITERS = 8
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long everything takes."""
+
+    rounds: int = 3
+    updates: int = 60  # of the latency measurement, in each round
+    write_s: float = 5.0
+    warm_up_s: float = 1.5
+
+
+@dataclass
+class Entrant:
+    """A contender at work, and its results."""
+
+    contender: Contender
+    part: Part
+    token: str
+    latencies: list[float] = field(default_factory=list)
+    throughput: dict[int, list[dict[str, float]]] = field(default_factory=dict)
+    score: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.contender.name
+
+
+def send(sender: HttpSender, player: str, increment: int) -> int:
+    """The new score; RuntimeError for any other answer: figures with refusals mean nothing."""
+    reply = sender(Attempt(f"{player}-{time.monotonic_ns()}", player, increment, time.monotonic()))
+    if reply.status != 200 or reply.new_score is None:
+        raise RuntimeError(f"an update was answered with {reply.status} {reply.code}")
+    return reply.new_score
+
+
+async def measure_latency(entrant: Entrant, updates: int) -> None:
+    """Milliseconds from sending each update to the last page that shows it."""
+    sender = HttpSender([entrant.part.port], entrant.token)
+    viewers = await open_viewers(entrant.contender, entrant.part.port, PAGES)
+    score = await asyncio.to_thread(send, sender, "leader", 1_000_000)
+    await asyncio.gather(*(shows(viewer, "leader", score) for viewer in viewers))
+    for _ in range(updates):
+        await asyncio.sleep(random.uniform(0.06, 0.14))
+        score += 1
+        waiting = [asyncio.create_task(shows(viewer, "leader", score)) for viewer in viewers]
+        await asyncio.sleep(0)
+        began = time.perf_counter()
+        await asyncio.to_thread(send, sender, "leader", 1)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*waiting)
+        entrant.latencies.append((time.perf_counter() - began) * 1000)
+    await asyncio.gather(*(viewer.close() for viewer in viewers))
+    sender.close()
+
+
+def measure_throughput(entrant: Entrant, sockets: int, plan: Plan) -> None:
+    """All writers at once, with so many sockets open."""
+    port = str(entrant.part.port)
+    command = [str(BUILD / "load_client"), "127.0.0.1", port, entrant.contender.path, str(sockets), "100"]
+    client = Program(CLIENT_CORE, [*command, *(["engine.io"] if entrant.contender.engine_io else [])])
+    try:
+        opened = json.loads(client.answer())
+        if opened["sockets"] != sockets:
+            raise RuntimeError(f"{entrant.name}: only {opened['sockets']} of {sockets} sockets opened")
+        with writing(entrant) as count:
+            time.sleep(plan.warm_up_s)
+            client.ask()
+            updates, cpu, began = count(), cpu_s(entrant.part.pid), time.perf_counter()
+            time.sleep(plan.write_s)
+            updates, cpu = count() - updates, cpu_s(entrant.part.pid) - cpu
+            took = time.perf_counter() - began
+            heard = json.loads(client.ask())
+    finally:
+        client.stop()
+    entrant.throughput.setdefault(sockets, []).append(
+        {
+            "updates_per_s": updates / took,
+            "cpu_ms_per_update": cpu * 1000 / max(1, updates),
+            "deliveries_per_s": heard["deliveries"] / took,
+            "deliveries_per_cpu_s": heard["deliveries"] / cpu,
+            "busy": cpu / took,
+            "lost": heard["lost"],
+        }
+    )
+
+
+@contextlib.contextmanager
+def writing(entrant: Entrant) -> Iterator[Callable[[], int]]:
+    """Writers with a player and a connection each, as fast as answers come; yields the count of updates."""
+    counts: Counter[int] = Counter()
+    over = threading.Event()
+    failures: list[BaseException] = []
+
+    def write(number: int) -> None:
+        sender = HttpSender([entrant.part.port], entrant.token)
+        try:
+            while not over.is_set():
+                send(sender, f"writer-{number}", 1)
+                counts[number] += 1
+        except RuntimeError as error:
+            failures.append(error)
+        finally:
+            sender.close()
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(WRITERS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield lambda: counts.total()
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    if failures:
+        raise failures[0]
+
+
+def measure(plan: Plan, data: Path) -> list[dict[str, Any]]:
+    dynamodb, valkey = start_dynamodb(None), start_valkey(None)
+    try:
+        env = environment(data, dynamodb.url, valkey.url)
+        key = token(env)
+        with contextlib.ExitStack() as stack:
+            entrants = []
+            for contender in CONTENDERS:
+                part = stack.enter_context(running(contender, env, data / "servers.log"))
+                entrants.append(Entrant(contender, part, key))
+            for turn in range(plan.rounds):
+                for entrant in entrants:
+                    asyncio.run(measure_latency(entrant, plan.updates))
+                    for sockets in SOCKETS:
+                        measure_throughput(entrant, sockets, plan)
+                    last = entrant.throughput[SOCKETS[-1]][-1]
+                    print(
+                        f"… round {turn + 1} of {plan.rounds}, {entrant.name}: p50 "
+                        f"{median(entrant.latencies):.0f} ms, {last['updates_per_s']:.0f} updates/s and "
+                        f"{last['deliveries_per_s']:,.0f} deliveries/s at {SOCKETS[-1]:,} sockets",
+                        flush=True,
+                    )
+        return [
+            {
+                "server": e.name,
+                "latencies": e.latencies,
+                "throughput": {str(k): v for k, v in e.throughput.items()},
+            }
+            for e in entrants
+        ]
+    finally:
+        valkey.stop()
+        dynamodb.stop()
+
+
+# --- The report -------------------------------------------------------------------------------------
+
+
+def performance(results: list[dict[str, Any]]) -> str:
+    head = ["server", f"POST to the last of {PAGES} pages p50, p99 (ms)"]
+    for sockets in SOCKETS:
+        head += [f"updates/s, {sockets:,} sockets", "server CPU ms per update", "deliveries/s"]
+    rows = []
+    for result in results:
+        late = sorted(result["latencies"])
+        row = [result["server"], f"{late[len(late) // 2]:.0f}, {late[int(len(late) * 0.99)]:.0f}"]
+        for sockets in SOCKETS:
+            turns = result["throughput"][str(sockets)]
+            row += [
+                middle(turns, "updates_per_s", ",.0f"),
+                middle(turns, "cpu_ms_per_update", ".1f"),
+                middle(turns, "deliveries_per_s", ",.0f"),
+            ]
+        rows.append(row)
+    return pages.table(head, rows)
+
+
+def middle(turns: list[dict[str, float]], field: str, form: str) -> str:
+    """The median of the rounds, and the lowest and highest in brackets."""
+    numbers = [turn[field] for turn in turns]
+    span = f" ({min(numbers):{form}}–{max(numbers):{form}})" if len(numbers) > 1 else ""
+    return f"{median(numbers):{form}}{span}"
+
+
+def versions() -> str:
+    node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    wanted = json.loads((BUILD / "package.json").read_text())["dependencies"]
+    packages = [
+        f"{name} {json.loads((BUILD / 'node_modules' / name / 'package.json').read_text())['version']}"
+        for name in sorted(wanted)
+        if name != "ws"
+    ]
+    python = ("Django", "djangorestframework", "channels", "channels-redis", "daphne", "pynamodb", "redis")
+    packages += [f"{name} {importlib.metadata.version(name)}" for name in python]
+    cores = os.cpu_count()
+    return (
+        f"{platform.machine()}, {cores} cores, Python {platform.python_version()}, Node {node}; "
+        + ", ".join(packages)
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="one short round, nothing is written")
+    parser.add_argument("--rounds", type=int, default=Plan.rounds)
+    parser.add_argument("--only", choices=["figures", "faults"], help="half of it")
+    names = [contender.name for contender in CONTENDERS]
+    parser.add_argument("--servers", nargs="+", default=names, choices=names, help="of the faults")
+    options = parser.parse_args()
+    plan = Plan(1, 20, 3.0, 1.0) if options.quick else Plan(options.rounds)
+    build()
+    raise_file_limit()
+    os.sched_setaffinity(0, {int(CLIENT_CORE)})
+    figures: list[dict[str, Any]] = []
+    faults: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="rivals-") as folder:
+        if options.only != "faults":
+            figures = measure(plan, Path(folder))
+        if options.only != "figures":
+            results = trials.run(Path(folder), options.servers, quick=options.quick)
+            faults = [dataclasses.asdict(result) for result in results]
+    if not options.quick and (pages.DOCS / "rivals.json").exists():
+        kept = pages.load("rivals.json")
+        figures = figures or kept["figures"]
+        measured = {result["server"] for result in faults}
+        faults += [old for old in kept["faults"] if old["server"] not in measured]
+    if not options.quick:
+        pages.save("rivals.json", {"figures": figures, "faults": faults})
+    parts = {"versions": versions()}
+    if figures:
+        parts["figures"] = performance(figures)
+    if faults:
+        parts["faults"] = trials.report(trials.of_json(result) for result in faults)
+    for name, text in parts.items():
+        print(f"\n## {name}\n\n{text}", flush=True)
+        if not options.quick:
+            pages.fill("rivals.md", name, text)
+
+
+if __name__ == "__main__":
+    main()
