@@ -60,8 +60,8 @@ bench-growth: ## measure what grows with players, viewers and updates (ARGS=--qu
 bench-rivals: ## compare with what a user would pick instead, also under faults (ARGS=--quick)
 	@$(STACK) bench-rivals --args='$(ARGS)'
 
-faults: ## every fault, and the table of what became of it (ONLY="F4 F9", FAST=1; MINUTES=, SEED= for the random mix)
-	@$(STACK) faults --args='$(if $(ONLY),--only $(ONLY)) $(if $(FAST),--fast) $(RANDOM_MIX)'
+faults: ## every fault, and the table of what became of it (ONLY="F4 F9", FAST=1, PUBLISH=1 into docs/; MINUTES=, SEED=: the random mix)
+	@$(STACK) faults --args='$(if $(ONLY),--only $(ONLY)) $(if $(FAST),--fast) $(if $(PUBLISH),--publish) $(RANDOM_MIX)'
 
 soak: ## half load with faults, and whether anything grows (MINUTES=30, SEED=)
 	@$(STACK) soak --args='$(RANDOM_MIX)'

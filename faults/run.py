@@ -61,6 +61,7 @@ class Run:
         self._healed_at = 0.0
         self._healed_rows: Rows = ()
         self._own = 0
+        self._all_accepted = False
         self._closing: list[Callable[[], None]] = []
 
     # --- For the scenarios -------------------------------------------------------------------------
@@ -86,6 +87,15 @@ class Run:
     def closing(self, close: Callable[[], None]) -> None:
         """Call this when the scenario is over."""
         self._closing.append(close)
+
+    @property
+    def load(self) -> float:
+        """How many processes want each core now."""
+        return os.getloadavg()[0] / (os.cpu_count() or 1)
+
+    def expect_all_accepted(self) -> None:
+        """Every update must be accepted in the end."""
+        self._all_accepted = True
 
     def note(self, text: str) -> None:
         """Something worth a line below the table."""
@@ -212,6 +222,9 @@ class Run:
         self.writers.stop()
         stopped_at = time.monotonic()
         attempts = list(self.journal.attempts.values())
+        if self._all_accepted:
+            refused = [str(attempt) for attempt in attempts if not attempt.acknowledged]
+            self.expect(not refused, f"every update is accepted in the end, but not {refused}")
         after = self.stage.tables.read()
         ranking_after_s, pages_after_s = self._converge(after, max(self._healed_at, _last_of(attempts)))
         self.watch.stop()
@@ -234,7 +247,7 @@ class Run:
             resources_after=self._settled_resources(),
             keys_before=self.keys_before,
             keys_after=self.stage.ranking.key_count(),
-            load=os.getloadavg()[0] / (os.cpu_count() or 1),
+            load=self.load,
             limits=self._limits,
         )
         idle_s = checker.idle_s(evidence)

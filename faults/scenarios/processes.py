@@ -57,10 +57,7 @@ def rolling_restart(run: Run) -> None:
             web.restart()
     codes = {code for page in run.pages for at, code in page.closed if at > began}
     run.expect(codes == {1012}, f"sockets were closed with {sorted(codes)}, not 1012")
-    run.expect(
-        all(attempt.acknowledged for attempt in run.journal.attempts.values() if attempt.at > began),
-        "every update is accepted in the end",
-    )
+    run.expect_all_accepted()
 
 
 def _terminate(web: Web) -> float:
