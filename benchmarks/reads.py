@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from realtime.background import RECONCILE_EVERY_S
+from scores.index_board import GOOD_FOR_S, NOMINEES
 from scores.maintenance import FLOOR_DUE_S, FLOOR_RANK, NOMINATED
-from scores.services import INDEX_BOARD_S, INDEX_NOMINEES
 
 #: Units per second of one partition.
 READ_UNITS = 3000
@@ -45,5 +45,5 @@ def with_redis(processes: int) -> Reads:
 
 def without_redis(processes: int) -> Reads:
     """Each process makes its board from the index and the players whom it nominates."""
-    boards = processes / INDEX_BOARD_S
-    return Reads(processes / RECONCILE_EVERY_S, boards * query_units(INDEX_NOMINEES), boards)
+    boards = processes / GOOD_FOR_S
+    return Reads(processes / RECONCILE_EVERY_S, boards * query_units(NOMINEES), boards)

@@ -20,6 +20,7 @@ from scores.errors import (
     Unavailable,
     VersionMoved,
 )
+from scores.index_board import NOMINEES
 from scores.merging import current_ranking, merge, recorded_floor
 from scores.models import READ_TIMEOUT_S
 from scores.names import clean_name
@@ -251,7 +252,7 @@ def boards(*, changed: Iterable[Player]) -> tuple[tuple[Row, ...], tuple[Row, ..
     Raises Unavailable or Throttled.
     """
     after = {player.user_id: player for player in changed}
-    depth = services.INDEX_NOMINEES + len(after)  # as many as may leave, others move up
+    depth = NOMINEES + len(after)  # as many as may leave, others move up
     nominated = [user_id for user_id, _ in repository.nominees(depth)]
     try:
         nominated += current_ranking().top(depth)

@@ -11,7 +11,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
@@ -34,24 +34,18 @@ from scores.errors import (
     Unavailable,
 )
 from scores.identity import Identity
+from scores.index_board import IndexBoard
 from scores.limits import NO_DEMAND, Demand, known_refusals, local_limiter
 from scores.merging import current_ranking, leave_to_reconciler, merge, recorded_floor
 from scores.models import READ_TIMEOUT_S
 from scores.ranking import RankingUnavailable
-from scores.scoring import Board, Entry, Player, Row, Standing
+from scores.scoring import Board, Entry, Player, Standing
 from scores.tickets import Ticket
 
 logger = logging.getLogger(__name__)
 
 #: All tries of one update end within this time (s).
 DEADLINE_S = 2.0
-#: How long (s) a board read from the index is good for, while the ranking is not. With the hub's poll
-#: (realtime.hub.POLL_AWAY_S) a ban is on no board that is sent a second later.
-INDEX_BOARD_S = 0.3
-#: Whoever wants it while another reads it waits this long (s) at most, then gets the last board known.
-INDEX_WAIT_S = 1.0
-#: Nominees that a board read from the index is made of: room for those the table will not confirm.
-INDEX_NOMINEES = 30
 
 # One at a time per player in this process: optimistic retries alone collapse under contention.
 _player_locks = [threading.Lock() for _ in range(1024)]
@@ -299,55 +293,7 @@ def get_board() -> Board:
     return _last_board
 
 
-def rows_in_table(also: Iterable[str] = ()) -> tuple[Row, ...]:
-    """The Top 10 as the table has it: nominated by the index, and by `also` (user ids), read consistently.
-
-    One query and one batch of at most INDEX_NOMINEES players and those of `also`. Raises Unavailable or
-    Throttled.
-    """
-    nominated = [user_id for user_id, _ in repository.nominees(INDEX_NOMINEES)]
-    return scoring.rows_of(repository.read_players(dict.fromkeys([*nominated, *also])).values())
-
-
-class _IndexBoard:
-    """The board as the index nominates it and the table confirms it.
-
-    Read once in INDEX_BOARD_S at most, by one caller: the others wait for its result, also for its failure,
-    and no longer than INDEX_WAIT_S.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._board: Board | None = None
-        self._read_at = self._failed_at = float("-inf")
-
-    def get(self) -> Board:
-        """Raises Unavailable."""
-        began = time.monotonic()
-        if not self._lock.acquire(timeout=INDEX_WAIT_S):
-            raise Unavailable
-        try:
-            if self._board is None or time.monotonic() - self._read_at > INDEX_BOARD_S:
-                if self._failed_at > began:
-                    raise Unavailable
-                self._read()
-            assert self._board
-            return self._board
-        finally:
-            self._lock.release()
-
-    def _read(self) -> None:
-        try:
-            rows = rows_in_table()
-        except Unavailable:
-            self._failed_at = time.monotonic()
-            raise
-        now = now_ms()
-        self._board = Board(rows, now * 1000, now, from_index=True)
-        self._read_at = time.monotonic()
-
-
-_index_board = _IndexBoard()
+_index_board = IndexBoard()
 _last_board: Board | None = None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.reads import READ_UNITS, query_units, with_redis, without_redis
-from scores.services import INDEX_BOARD_S
+from scores.index_board import GOOD_FOR_S
 
 
 def test_a_query_costs_half_a_unit_for_each_four_kilobytes():
@@ -20,6 +20,6 @@ def test_with_redis_only_the_tables_own_item_is_read_more_often_by_more_processe
 
 
 def test_without_redis_a_top_players_item_is_read_for_every_board_of_every_process():
-    processes = round(READ_UNITS * INDEX_BOARD_S)
+    processes = round(READ_UNITS * GOOD_FOR_S)
     assert without_redis(processes).player == pytest.approx(READ_UNITS)
     assert without_redis(processes // 2).share == pytest.approx(0.5, rel=0.01)

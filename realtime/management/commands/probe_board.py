@@ -19,8 +19,8 @@ from websockets.sync.client import ClientConnection, connect
 from realtime.admission import PROTOCOL
 from realtime.truth import Comparison
 from scoreboard_site import emf, metrics
-from scores import services
 from scores.errors import Unavailable
+from scores.index_board import rows_in_table
 from scores.machine_client import TokenRefused, fetch_token
 from scores.scoring import Row
 
@@ -102,7 +102,7 @@ class Probe:
             raise Unseen("the socket has not shown a board yet")
         began = time.monotonic()
         try:
-            self._comparison.says(services.rows_in_table(self._comparison.user_ids), began)
+            self._comparison.says(rows_in_table(self._comparison.user_ids), began)
         except Unavailable as error:
             raise Unseen(f"the table: {error}") from error
         self.age = self._comparison.age(time.monotonic())
