@@ -167,7 +167,7 @@ def moderators(mix: Mix, dice: random.Random) -> None:
     with run.moderating() as moderator:
         kind = dice.choice(["ban", "hide", "adjust"])
         mix.struck[f"moderator {kind}s"] += 1
-        run.moderate(moderator, player, kind, amount=dice.randint(1, 99))
+        run.moderate(moderator, player, kind, amount=dice.randint(1, 99) if kind == "adjust" else 0)
         if kind != "adjust":
             mix.pause(dice)
             run.moderate(moderator, player, f"un{kind}")

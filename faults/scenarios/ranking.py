@@ -30,14 +30,14 @@ def lost_merge(run: Run) -> None:
         # Redis is away, and the process that knows what it missed is killed.
         stage.to_valkey.refuse()
         for action, player in zip(actions, away, strict=True):
-            run.moderate(moderator, player, action, amount=-1)
+            run.moderate(moderator, player, action, amount=_amount(action))
         moderator.kill()
         stage.to_valkey.restore()
         _expect_merged(run, *away)
         # The process is killed between the commit and the merge.
         for action, player in zip(actions, killed, strict=True):
             moderator.start().arm(armed.AFTER_WRITE)
-            run.moderate(moderator, player, action, amount=-1, killed=True)
+            run.moderate(moderator, player, action, amount=_amount(action), killed=True)
             moderator.kill()
             _expect_merged(run, player)
         # The same for an update whose client does not come back until the board is right.
@@ -50,6 +50,10 @@ def lost_merge(run: Run) -> None:
         moderator.start()
         for player in (players[-1], away[0], killed[0]):  # make room on the board again
             run.moderate(moderator, player, "hide")
+
+
+def _amount(action: str) -> int:
+    return -1 if action == "adjust" else 0
 
 
 def _expect_merged(run: Run, *players: str) -> None:
