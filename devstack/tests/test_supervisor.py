@@ -17,6 +17,14 @@ from devstack.supervisor import Supervisor
 from devstack.tests.stage import clean_environment, is_running, until
 
 
+@pytest.fixture(autouse=True)
+def own_guard(monkeypatch):
+    """A guard for these tests alone: the suite's own keeps the stores of all tests."""
+    monkeypatch.setattr(process, "guard", process.Guard())
+    yield
+    process.guard.close()
+
+
 @pytest.fixture
 def told():
     return []
