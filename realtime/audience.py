@@ -15,8 +15,8 @@ from typing import Protocol, cast
 
 from realtime.frames import text_frame
 
-#: Viewers served between two turns of the event loop: about a millisecond's worth of writes.
-BATCH = 128
+#: Viewers served between two turns of the event loop: less than half a millisecond of writes.
+BATCH = 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
