@@ -7,10 +7,19 @@ import pytest
 from faults.programme import FAST, SCENARIOS, perform_one
 from faults.report import table
 
+#: Invariants with a limit of time in them. A busy machine can break those (and what a scenario expects of
+#: its own), and a fault of the product breaks them again; what is counted is looked at once and for all.
+TIMED = {"I6", "I7", "I10"}
+TRIES = 3
+
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_all_invariants_hold_after(name, stage):
-    result = perform_one(stage, name, scale=FAST)
-    print(table([result]))
+    for _ in range(TRIES):
+        result = perform_one(stage, name, scale=FAST)
+        print(table([result]))
+        if not {violation.invariant for violation in result.violations} & (TIMED | {name}):
+            break
+        assert {violation.invariant for violation in result.violations} <= TIMED | {name}, result.violations
     assert result.violations == []
     assert result.acknowledged > 0
