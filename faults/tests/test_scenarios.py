@@ -11,7 +11,7 @@ from faults.report import table
 #: its own), and a fault of the product breaks them again; what is counted is looked at once and for all.
 TIMED = {"I6", "I7", "I10"}
 TRIES = 3
-#: What this scenario breaks on two cores, as docs/reliability.md says: `make faults` reports it, CI lives with it.
+#: What this breaks on two cores, as docs/reliability.md says: `make faults` reports it, CI lives with it.
 KNOWN = {"F3": {"I10"}}
 
 
