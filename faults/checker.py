@@ -13,8 +13,7 @@ I10  refused at the door within 50 ms (p99), accepted within the budget of 2 s
 I11  ledger and moderation actions agree; a banned player is on no board later than 1 s after the answer
 I12  no token, key or e-mail address in any log
 
-All of them look at an Evidence (faults/evidence.py). Where more processes want to run than there are cores,
-limits of time grow in proportion: who has to wait for a core cannot be on time.
+All of them look at an Evidence (faults/evidence.py).
 """
 
 from __future__ import annotations
@@ -156,12 +155,12 @@ def _i5(evidence: Evidence) -> Iterator[str]:
 def _i6(evidence: Evidence) -> Iterator[str]:
     if evidence.ranking != evidence.after.rows:
         yield f"the ranking is {evidence.ranking}, the table's top {evidence.after.rows}"
-    elif _too_late(evidence, evidence.ranking_after_s):
+    elif _too_late(evidence.ranking_after_s):
         yield f"the ranking was right after {evidence.ranking_after_s} s"
 
 
-def _too_late(evidence: Evidence, seconds: float | None) -> bool:
-    return seconds is None or seconds > CONVERGED_S * slack(evidence)
+def _too_late(seconds: float | None) -> bool:
+    return seconds is None or seconds > CONVERGED_S
 
 
 def _i7(evidence: Evidence) -> Iterator[str]:
@@ -169,10 +168,10 @@ def _i7(evidence: Evidence) -> Iterator[str]:
         seconds = evidence.pages_after_s.get(page.name)
         if page.rows != evidence.after.rows:
             yield f"{page.name} ({page.link}) shows {page.rows}, the table's top is {evidence.after.rows}"
-        elif _too_late(evidence, seconds):
+        elif _too_late(seconds):
             yield f"{page.name} was right after {seconds} s"
         caught_up_s = evidence.caught_up_s.get(page.name, 0.0)
-        if _too_late(evidence, caught_up_s):
+        if _too_late(caught_up_s):
             yield f"{page.name} had caught up {caught_up_s} s after the healing"
 
 
@@ -261,7 +260,7 @@ def _tracebacks(log: list[str]) -> Iterator[str]:
 
 def _i10(evidence: Evidence) -> Iterator[str]:
     idle = idle_s(evidence)
-    limit_s = (BUDGET_S + SPARE_S) * slack(evidence) + idle
+    limit_s = BUDGET_S + SPARE_S + idle
     refused = []
     for attempt in evidence.attempts:
         for reply in attempt.replies:
@@ -270,16 +269,11 @@ def _i10(evidence: Evidence) -> Iterator[str]:
                 refused.append(lasted_s)
             elif reply.status and lasted_s > limit_s:
                 yield f"{attempt} was answered with {reply.status} after {lasted_s:.2f} s"
-    if len(refused) >= 20 and _p99(refused) > REFUSED_S * slack(evidence) + idle:
+    if len(refused) >= 20 and _p99(refused) > REFUSED_S + idle:
         yield f"refused after {_p99(refused) * 1000:.0f} ms (p99; an idle request: {idle * 1000:.0f} ms)"
     for probe in evidence.probes:
         if probe.status and probe.ended - probe.began > limit_s:
             yield f"GET {probe.path} was answered after {probe.ended - probe.began:.2f} s"
-
-
-def slack(evidence: Evidence) -> float:
-    """By how much limits of time grow."""
-    return max(1.0, evidence.load)
 
 
 def idle_s(evidence: Evidence) -> float:

@@ -39,7 +39,7 @@ class Evidence:
 
     `ranking` is the Top 10 in Redis after the end, `ranking_after_s` and `pages_after_s` how long it
     took until it, and each page, showed the table's (None: it did not); `caught_up_s` how long after the
-    healing each page had what the table had at that moment. `load`: processes that wanted to run, per core.
+    healing each page had what the table had at that moment.
     """
 
     before: Truth
@@ -59,7 +59,6 @@ class Evidence:
     resources_after: list[Resources] = dataclasses.field(default_factory=list)
     keys_before: int = 0
     keys_after: int = 0
-    load: float = 1.0
     limits: Limits = dataclasses.field(default_factory=lambda: Limits())
 
     def updates(self) -> Iterator[Entry]:

@@ -14,6 +14,7 @@ from typing import Any
 from django.conf import settings
 
 from realtime import refusals
+from realtime.threads import Threads
 from scores.errors import TooLarge, Unavailable
 
 _READS = ("GET", "HEAD", "OPTIONS")
@@ -41,20 +42,22 @@ class WithLimits:
         self._application = application
         self._writes = 0
         self._reading = asyncio.Semaphore(settings.SCOREBOARD_MAX_READS)
+        self._threads = Threads()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             body = await _read_body(scope, receive)
             scope["received_at"] = time.monotonic()  # what the time of an update is counted from
             if scope["method"] in _READS:
-                async with self._reading:
+                async with self._reading, self._threads.one():
                     await self._application(scope, _Replay(body), send)
             elif self._writes >= settings.SCOREBOARD_MAX_WRITES:
                 raise Overloaded
             else:
                 self._writes += 1
                 try:
-                    await self._application(scope, _Replay(body), send)
+                    async with self._threads.one():
+                        await self._application(scope, _Replay(body), send)
                 finally:
                     self._writes -= 1
         except (TooLarge, Overloaded) as error:

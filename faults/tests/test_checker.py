@@ -222,8 +222,6 @@ def test_slow_answers_are_found(evidence):
     # … unless it is the machine that is slow.
     evidence.probes = [Probe(0.0, 0.3, "web", "/livez", 200)] * 30
     assert check(evidence) == []
-    evidence.probes, evidence.load = [], 5.0
-    assert check(evidence) == []
 
 
 def moderated(player, action="ban", answered_at=1.0):

@@ -1,0 +1,48 @@
+"""Threads for synchronous views, which outlive their request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+from asgiref.sync import ThreadSensitiveContext
+
+#: A thread that has had nothing to do for this long (s) ends.
+IDLE_S = 2.0
+
+
+class Threads:
+    """Lends a thread to each request; one that is back serves the next.
+
+    Of its own accord Django starts a thread for each request and joins it afterwards, and the event loop
+    waits for both: next to busy threads each wait takes as long as these keep the interpreter, and everybody
+    else's request is late by as much.
+
+    How many there are is the caller's business. Everything happens on one event loop.
+    """
+
+    def __init__(self) -> None:
+        # The one that came back last is used first, so the first in line has waited longest.
+        self._idle: deque[tuple[float, ThreadPoolExecutor]] = deque()
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """Synchronous views that are called in this block run in a thread that is theirs until its end."""
+        thread = self._idle.pop()[1] if self._idle else ThreadPoolExecutor(1, thread_name_prefix="request")
+        try:
+            async with ThreadSensitiveContext(executor=thread):
+                yield
+        except BaseException:  # cancelled, say: the thread may still be at work, and ends after it
+            thread.shutdown(wait=False)
+            raise
+        loop = asyncio.get_running_loop()
+        self._idle.append((loop.time(), thread))
+        loop.call_later(IDLE_S, self._end_idle)
+
+    def _end_idle(self) -> None:
+        until = asyncio.get_running_loop().time() - IDLE_S
+        while self._idle and self._idle[0][0] <= until:
+            self._idle.popleft()[1].shutdown(wait=False)
