@@ -313,7 +313,7 @@ class Run:
             )
 
         try:
-            wait_until(at_rest, 5.0, "at rest")
+            wait_until(at_rest, 2.0, "at rest")
         except TimeoutError:
             pass
         return self.resources_now()

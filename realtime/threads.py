@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from asgiref.sync import ThreadSensitiveContext
 
 #: A thread that has had nothing to do for this long (s) ends.
-IDLE_S = 2.0
+IDLE_S = 1.0
 
 
 class Threads:

@@ -70,7 +70,7 @@ def viewers_that_do_not_read(run: Run) -> None:
 
 @scenario("F16", "Cognito's keys down, slow, rotated")
 def keys_in_trouble(run: Run) -> None:
-    refetch_s = 30.0 if run.seconds(30) == 30 else 2.0
+    refetch_s = 30.0 if run.seconds(30) == 30 else 1.0
     with keys.KeyServer(run.stage.folder / "keys") as published:
         to_keys = Proxy(published.port)
         run.closing(to_keys.close)

@@ -39,7 +39,7 @@ def lost_merge(run: Run) -> None:
             moderator.start().arm(armed.AFTER_WRITE)
             run.moderate(moderator, player, action, amount=_amount(action), killed=True)
             moderator.kill()
-            _expect_merged(run, player)
+        _expect_merged(run, *killed)
         # The same for an update whose client does not come back until the board is right.
         attempt, web = run.attempt(players[-1], 500_000), stage.webs[0]
         web.arm(armed.AFTER_WRITE, players[-1])
