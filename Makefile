@@ -8,7 +8,7 @@ STACK = exec $(PYTHON) -m devstack
 RANDOM_MIX = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint token verify load simulate bench-path bench-fanout bench-neighbours bench-frames \
+.PHONY: help run test lint token verify load simulate bench-start bench-path bench-fanout bench-neighbours bench-frames \
 	bench-ranks bench-growth bench-rivals faults soak smoke costs screenshots synth deploy diff audit lock clean
 
 help: ## list the commands
@@ -39,14 +39,17 @@ load: ## play many players and viewers with locust, with a report (ARGS="--help"
 simulate: ## simulate DynamoDB's partitions and ten million viewers (ARGS=--quick)
 	@$(STACK) simulate --args='$(ARGS)'
 
+bench-start: ## measure the first `make run` on machines that have never seen it
+	@$(STACK) bench-start
+
 bench-path: ## measure the way of an update from the POST to 100 open pages
 	@$(STACK) bench-path
 
 bench-fanout: ## measure boards to thousands of sockets, next to other servers
-	@$(STACK) bench-fanout
+	@$(STACK) bench-fanout --args='$(ARGS)'
 
 bench-neighbours: ## measure what viewers do to each other and to HTTP
-	@$(STACK) bench-neighbours
+	@$(STACK) bench-neighbours --args='$(ARGS)'
 
 bench-frames: ## measure how smoothly the page's rows move
 	@$(STACK) bench-frames

@@ -15,7 +15,7 @@ DOCUMENT = ROOT / "docs" / "costs.md"
 #: What goes into the computation: (value, unit, where it is from).
 ASSUMPTIONS = {
     "cpu_ms": (4.9, "ms of CPU for each update", "make bench-path"),
-    "target": (0.5, "use of a core that autoscaling aims at", "deploy/sizes.py"),
+    "target": (0.6, "use of a core that autoscaling aims at", "deploy/stacks/web.py"),
     "contenders": (0.05, "share of updates that move a player in the index (two writes)", "assumed"),
     "unknown": (0.1, "share of updates of players that the cache does not know (one read)", "assumed"),
     "ledger_bytes": (400, "bytes of a ledger entry, kept for 30 days", "scores/models.py"),
@@ -39,6 +39,10 @@ ASSUMPTIONS = {
 }
 HOURS = 730
 SECONDS = HOURS * 3600
+#: AWS' gigabyte, in bytes.
+GB = 2**30
+#: Looks of the probe in a month, in prod.
+PROBES = SECONDS / 60
 VIEWERS = 1_000
 #: Boards a second that viewers see, on average over the month.
 RATES = (0.02, 0.2, 2.0)
@@ -62,7 +66,7 @@ def core_hour() -> float:
 def table_writes() -> dict[str, float]:
     """What a million updates cost in DynamoDB, whoever sends them: the same in every variant."""
     units = 2 * 2 + 2 * a("contenders")  # a transaction costs two units an item of up to 1 KB
-    gigabytes = a("ledger_bytes") * 1e6 / 1e9
+    gigabytes = a("ledger_bytes") * 1e6 / GB
     return {
         "DynamoDB: transaction, index, read": 1e6
         * (units * usd("DynamoDB write unit") + a("unknown") * usd("DynamoDB read unit")),
@@ -74,24 +78,43 @@ def table_writes() -> dict[str, float]:
 def updates() -> dict[str, float]:
     """USD for a million updates."""
     core_hours = a("cpu_ms") / 1000 * 1e6 / 3600 / a("target")
-    capacity = max(1e6 / 25 / 3600, a("update_bytes") * 1e6 / 1e9)
-    return table_writes() | {
-        "Fargate": core_hours * core_hour(),
-        "Load balancer (each a new connection)": capacity * usd("ALB capacity"),
-        "CloudFront": 1e6 * usd("CloudFront requests")
-        + a("update_bytes") * 1e6 / 1e9 * usd("CloudFront bytes"),
-        "WAF": 1e6 * usd("WAF requests"),
-        "Traces": 1e6 * a("traced") * usd("Traces"),
-        "Events to other systems (pipe and bus)": 1e6 * (usd("Pipes") + usd("Events")),
-    }
+    capacity = max(1e6 / 25 / 3600, a("update_bytes") * 1e6 / GB)
+    return (
+        table_writes()
+        | {
+            "Fargate": core_hours * core_hour(),
+            "Load balancer (each a new connection)": capacity * usd("ALB capacity"),
+            "CloudFront": cloudfront() + 1e6 * usd("CloudFront functions"),
+        }
+        | around_updates()
+    )
 
 
-def updates_serverless(api: str, label: str) -> dict[str, float]:
-    """The same through API Gateway or AppSync and Lambda."""
+def updates_api_gateway() -> dict[str, float]:
+    """The same through an HTTP API, behind CloudFront: a firewall cannot stand before such an API itself."""
+    apis = {"API Gateway": 1e6 * usd("HTTP API")}
+    return table_writes() | apis | functions() | {"CloudFront": cloudfront()} | around_updates()
+
+
+def updates_appsync() -> dict[str, float]:
+    """The same through AppSync."""
+    return table_writes() | {"AppSync": 1e6 * usd("AppSync operations")} | functions() | around_updates()
+
+
+def cloudfront() -> float:
+    """A million updates through the edge."""
+    return 1e6 * usd("CloudFront requests") + a("update_bytes") * 1e6 / GB * usd("CloudFront bytes")
+
+
+def functions() -> dict[str, float]:
+    """A million calls of a function."""
     seconds = a("lambda_ms") / 1000 * 1e6
-    return table_writes() | {
-        label: 1e6 * usd(api),
-        "Lambda": 1e6 * usd("Lambda requests") + seconds * 0.5 * usd("Lambda time"),
+    return {"Lambda": 1e6 * usd("Lambda requests") + seconds * 0.5 * usd("Lambda time")}
+
+
+def around_updates() -> dict[str, float]:
+    """What belongs to a million updates in every variant, besides the tables."""
+    return {
         "WAF": 1e6 * usd("WAF requests"),
         "Traces": 1e6 * a("traced") * usd("Traces"),
         "Events to other systems (pipe and bus)": 1e6 * (usd("Pipes") + usd("Events")),
@@ -100,7 +123,7 @@ def updates_serverless(api: str, label: str) -> dict[str, float]:
 
 def gigabytes(rate: float) -> float:
     """GB a month that VIEWERS are sent at this rate of boards (1/s)."""
-    return VIEWERS * SECONDS * (rate * a("board_bytes") + a("alive_bytes") / 15) / 1e9
+    return VIEWERS * SECONDS * (rate * a("board_bytes") + a("alive_bytes") / 15) / GB
 
 
 def viewers(rate: float) -> dict[str, float]:
@@ -135,25 +158,40 @@ def viewers_appsync(rate: float, delivery: str) -> dict[str, float]:
 
 def standing() -> dict[str, tuple[float, float]]:
     """USD a month while nothing happens: (dev, prod), with the sizes of deploy/sizes.py."""
-    task = {"dev": 0.5 * usd("Fargate CPU") + usd("Fargate memory"), "prod": 2 * core_hour()}
-    admin = 0.25 * usd("Fargate CPU") + 0.5 * usd("Fargate memory")
-    watching = 20 * usd("Metrics") + 22 * usd("Alarms")
+    small = 0.25 * usd("Fargate CPU") + 0.5 * usd("Fargate memory")
+    web = 0.5 * usd("Fargate CPU") + usd("Fargate memory")
     hourly = {
-        "web tasks (1 of half a core; 2 of one core)": (task["dev"], task["prod"]),
-        "admin task": (admin, admin),
+        "web tasks (1 of half a core; 2 of one core)": (web, 2 * core_hour()),
+        "admin and ranking tasks (a quarter of a core each)": (2 * small, 2 * small),
+        "the probe's task (a minute every 15 minutes; all the time)": (small / 15, small),
         "load balancers (web and admin)": (2 * usd("ALB"), 2 * usd("ALB")),
         "Valkey (1 small node; 2 nodes)": (usd("Valkey small"), 2 * usd("Valkey")),
         "PostgreSQL": (usd("PostgreSQL small"), usd("PostgreSQL")),
         "NAT gateways (1; 2)": (usd("NAT gateway"), 2 * usd("NAT gateway")),
-        "interface endpoints (none; 7 in 2 zones)": (0.0, 14 * usd("Interface endpoint")),
+        "public addresses, theirs and the web balancer's (3; 4)": (
+            3 * usd("Public address"),
+            4 * usd("Public address"),
+        ),
+        "interface endpoints (none; 5 in 2 zones)": (0.0, 10 * usd("Interface endpoint")),
     }
     monthly = {name: (dev * HOURS, prod * HOURS) for name, (dev, prod) in hourly.items()}
-    firewall = 5.0 + 4 * usd("WAF rules")
-    lines = SECONDS / 30 * a("line_bytes") / 1e9 * usd("Logs")
-    probe = SECONDS / 60 * 40 * usd("DynamoDB read unit")
+    firewall = usd("WAF list") + 4 * usd("WAF rules")
+    secrets = 9 * usd("Secrets")
+    # An alarm costs by the metrics it reads: 22 of ours read 30, and two targets of autoscaling make four.
+    watching = 20 * usd("Metrics") + 34 * usd("Alarms") + usd("Dashboard")
+    # The user guide lists 11 metrics of a cluster, 13 of a service (of three), 8 of a kind of task (of four).
+    insights = (11 + 3 * 13 + 4 * 8) * usd("Metrics")
+    lines = SECONDS / 30 * a("line_bytes") / GB * usd("Logs")
+    probe = PROBES * 40 * usd("DynamoDB read unit")
     rest = {
+        "PostgreSQL's 20 GB (in one zone; in two)": (
+            20 * usd("PostgreSQL storage"),
+            40 * usd("PostgreSQL storage"),
+        ),
         "WAF (a list, 4 rules)": (firewall, firewall),
-        "metrics and alarms": (watching, watching),
+        "secrets (9)": (secrets, secrets),
+        "metrics, alarms, dashboard": (watching, watching),
+        "Container Insights (none; 82 metrics)": (0.0, insights),
         "the lines that metrics come in": (lines, 2 * lines),
         "the probe's reads (every 15 minutes; every minute)": (probe / 15, probe),
     }
@@ -180,11 +218,7 @@ def document() -> str:
     """docs/costs.md."""
     per_million = columns(
         ["a million updates", "this", "API Gateway + Lambda", "AppSync + Lambda"],
-        [
-            updates(),
-            updates_serverless("HTTP API", "API Gateway"),
-            updates_serverless("AppSync operations", "AppSync"),
-        ],
+        [updates(), updates_api_gateway(), updates_appsync()],
     )
     head = ["boards a second, on average", *(f"{rate:g}" for rate in RATES)]
     ways: dict[str, Callable[[float], Costs]] = {
@@ -203,9 +237,9 @@ def document() -> str:
         [{n: v[0] for n, v in standing().items()}, {n: v[1] for n, v in standing().items()}],
     )
     prices = "\n".join(
-        f"| {name} | {price.usd * 1e6:g} per million | {price.unit} | {price.as_of} |"
+        f"| {name} | {price.usd * 1e6:g} per million | {price.unit} | {price.as_of} | {price.source} |"
         if price.usd < 1e-3
-        else f"| {name} | {price.usd:g} | {price.unit} | {price.as_of} |"
+        else f"| {name} | {price.usd:g} | {price.unit} | {price.as_of} | {price.source} |"
         for name, price in PRICES.items()
     )
     assumed = "\n".join(f"| {value:,g} | {unit} | {source} |" for value, unit, source in ASSUMPTIONS.values())
@@ -215,6 +249,7 @@ def document() -> str:
         per_viewers=per_viewers,
         detail=detail,
         fixed=fixed,
+        tokens=money(PROBES * usd("Machine tokens")),
         prices=prices,
         assumed=assumed,
     )
@@ -253,17 +288,24 @@ rate of updates.
 The serverless ways cost next to nothing here: for a board that few people look at, and that changes seldom,
 they are cheaper.
 
+With a private board in prod, {tokens} more: the probe asks Cognito for a token each time it looks.
+
 ## What it is computed from
 
-| price | USD | for one | known to be in force |
-|---|---:|---|---|
+Nothing was fetched from AWS. Each price was seen in public copies of what the last column names, taken in
+that month.
+
+| price | USD | for one | known to be in force | copied from |
+|---|---:|---|---|---|
 {prices}
 
 | value | what | from |
 |---:|---|---|
 {assumed}
 
-Left out: sign-in (Cognito charges for active users), log storage, data between zones, support.
+Left out: sign-in (Cognito charges for active users), log storage, data between zones and through the NAT
+gateways, support; what the pipe's reading of the ledger's stream may cost, of which nothing public was found;
+and CloudFront's flat-rate plans, which may be cheaper than what is computed here.
 """
 
 

@@ -4,21 +4,30 @@
 - storm: 5,000 sockets at once, as after a restart; how long until the last has its board.
 - HTTP: how long requests take while boards go out to 5,000 sockets, and while none do.
 - slow readers: 2,000 sockets that never read, 500 of which send a byte now and then, next to 50 that do.
+- refusals: how long a 503 takes while every write thread is busy, because DynamoDB is slow.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import http.client
 import json
+import os
+import random
+import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from statistics import median, quantiles
+from urllib.parse import urlsplit
 
-from benchmarks.fanout import BUILD, CLIENT_CORE, ITSELF, Pair, Program, build, raise_file_limit, stores
+from benchmarks.fanout import BUILD, CLIENT_CORE, ITSELF, ROOT, Pair, Program, build, raise_file_limit, stores
+from faults.http_proxy import HttpProxy
 
 REQUEST = (
     b"GET /ws/scoreboard HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -154,11 +163,68 @@ def still_open(each: socket.socket) -> bool:
     return False
 
 
+def refusals(writers: int, delay_s: float, seconds: float) -> None:
+    """More writers than there are threads for, and each update takes `delay_s` (s) at least."""
+    behind = urlsplit(os.environ["DYNAMODB_ENDPOINT_URL"]).port
+    assert behind
+    proxy = HttpProxy(behind)
+    os.environ["DYNAMODB_ENDPOINT_URL"] = f"http://127.0.0.1:{proxy.port}"
+    pair = Pair("ours", 0)
+    token = subprocess.run(
+        [sys.executable, "manage.py", "token", "--user", "server", "--scope", "scoreboard/score.write"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    try:
+        proxy.delay(delay_s)
+        refused, accepted = asyncio.run(crowd(pair.port, token, writers, seconds))
+        print(
+            f"{writers} writers, DynamoDB answers after {delay_s * 1000:.0f} ms: "
+            f"{len(accepted) / seconds:.0f} updates/s accepted; refused with 503: {summary(refused)}"
+        )
+    finally:
+        pair.server.stop()
+        proxy.close()
+
+
+async def crowd(port: int, token: str, writers: int, seconds: float) -> tuple[list[float], list[float]]:
+    """How long (ms) refusals at the door took, and accepted updates."""
+    until = time.perf_counter() + seconds
+    refused: list[float] = []
+    accepted: list[float] = []
+
+    async def write(number: int) -> None:
+        body = json.dumps({"userId": f"writer-{number}", "increment": 1})
+        request = (
+            "POST /score/update HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            f"Authorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        )
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while time.perf_counter() < until:
+            began = time.perf_counter()
+            writer.write(request.encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"(?i)\ncontent-length: (\d+)", head)
+            answer = await reader.readexactly(int(length[1]) if length else 0)
+            lasted_ms = (time.perf_counter() - began) * 1000
+            if b'"overloaded"' in answer:
+                refused.append(lasted_ms)
+                await asyncio.sleep(random.uniform(0.8, 1.2))  # Retry-After: 1
+            elif b"success" in answer:
+                accepted.append(lasted_ms)
+        writer.close()
+
+    await asyncio.gather(*(write(number) for number in range(writers)))
+    return refused, accepted
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", default=["loop", "storm", "http", "slow"])
+    parser.add_argument("parts", nargs="*", default=["loop", "storm", "http", "slow", "refusals"])
     options = parser.parse_args()
     build()
     raise_file_limit()
@@ -172,6 +238,9 @@ def main() -> None:
             http_beside(5000)
         if "slow" in options.parts:
             slow_readers(2000, 500, 50, 45)
+        if "refusals" in options.parts:
+            os.sched_setaffinity(0, {int(CLIENT_CORE)})  # its clients are this process
+            refusals(200, 0.3, 10.0)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from devstack.files import ROOT
 STORE_VARIABLES = {"PORT", "DATA_DIR", "DYNAMODB_ENDPOINT_URL", "REDIS_URL", "DATABASE_URL"}
 #: Verbs that are a module of their own: what to run, and the help text.
 MODULES = {
+    "bench-start": ("benchmarks.start", "measure the first `make run`, and what it fetches"),
     "bench-path": ("benchmarks.path", "measure the way of an update to the pages"),
     "bench-fanout": ("benchmarks.fanout", "measure boards to many sockets, next to other servers"),
     "bench-neighbours": ("benchmarks.neighbours", "measure what viewers do to each other and to HTTP"),

@@ -269,8 +269,8 @@ def _i10(evidence: Evidence) -> Iterator[str]:
                 refused.append(lasted_s)
             elif reply.status and lasted_s > limit_s:
                 yield f"{attempt} was answered with {reply.status} after {lasted_s:.2f} s"
-    if len(refused) >= 20 and _p99(refused) > REFUSED_S + idle:
-        yield f"refused after {_p99(refused) * 1000:.0f} ms (p99; an idle request: {idle * 1000:.0f} ms)"
+    if len(refused) >= 20 and p99(refused) > REFUSED_S + idle:
+        yield f"refused after {p99(refused) * 1000:.0f} ms (p99; an idle request: {idle * 1000:.0f} ms)"
     for probe in evidence.probes:
         if probe.status and probe.ended - probe.began > limit_s:
             yield f"GET {probe.path} was answered after {probe.ended - probe.began:.2f} s"
@@ -281,7 +281,8 @@ def idle_s(evidence: Evidence) -> float:
     return max((p.ended - p.began for p in evidence.probes if p.path == "/livez" and p.status), default=0.0)
 
 
-def _p99(values: list[float]) -> float:
+def p99(values: list[float]) -> float:
+    """The 99th percentile; 0 of none."""
     return quantiles(values, n=100)[98] if len(values) > 1 else max(values, default=0.0)
 
 

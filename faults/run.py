@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
@@ -105,12 +106,16 @@ class Run:
 
     def statuses(self, since: float) -> dict[int, int]:
         """How many answers of each status came since then (time.monotonic)."""
-        found: dict[int, int] = {}
+        return Counter(reply.status for reply in self._replies(since))
+
+    def refused(self, since: float) -> list[float]:
+        """How long (s) each refusal at the door took that has come since then (time.monotonic)."""
+        replies = (reply for reply in self._replies(since) if reply.code in checker.AT_THE_DOOR)
+        return [reply.ended - reply.began for reply in replies]
+
+    def _replies(self, since: float) -> Iterator[Reply]:
         for attempt in list(self.journal.attempts.values()):
-            for reply in list(attempt.replies):
-                if reply.ended >= since:
-                    found[reply.status] = found.get(reply.status, 0) + 1
-        return found
+            yield from (reply for reply in list(attempt.replies) if reply.ended >= since)
 
     def update(self, player: str, increment: int, *, start: int = 0) -> Attempt:
         """One update until it is settled, beginning at server `start`."""
