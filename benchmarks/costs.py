@@ -14,7 +14,7 @@ DOCUMENT = ROOT / "docs" / "costs.md"
 
 #: What goes into the computation: (value, unit, where it is from).
 ASSUMPTIONS = {
-    "cpu_ms": (4.9, "ms of CPU for each update", "make bench-path"),
+    "cpu_ms": (3.4, "ms of CPU for each update", "make bench-path"),
     "target": (0.6, "use of a core that autoscaling aims at", "deploy/stacks/web.py"),
     "contenders": (0.05, "share of updates that move a player in the index (two writes)", "assumed"),
     "unknown": (0.1, "share of updates of players that the cache does not know (one read)", "assumed"),
@@ -29,7 +29,7 @@ ASSUMPTIONS = {
     "alive_bytes": (105, "bytes of a sign of life, every 15 s, likewise", "counted"),
     "line_bytes": (1_200, "bytes of a line of metrics, every 30 s a task", "counted"),
     "deliveries": (
-        190_000,
+        160_000,
         "boards to sockets for each second of CPU, at 5,000 sockets",
         "make bench-fanout",
     ),
@@ -304,8 +304,9 @@ that month.
 {assumed}
 
 Left out: sign-in (Cognito charges for active users), log storage, data between zones and through the NAT
-gateways, support; what the pipe's reading of the ledger's stream may cost, of which nothing public was found;
-and CloudFront's flat-rate plans, which may be cheaper than what is computed here.
+gateways, support; the connects and pings that AppSync Events counts as well; what the pipe's reading of the
+ledger's stream may cost, of which nothing public was found; and CloudFront's flat-rate plans, which may be
+cheaper than what is computed here.
 """
 
 

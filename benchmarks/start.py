@@ -64,7 +64,10 @@ def measure(folder: Path, programs: list[Path]) -> list[str]:
 def seconds(checkout: Path, env: dict[str, str]) -> float:
     """From the command to the address."""
     with start(checkout, env) as running:
-        lasted = running.wait_ready(FIRST_S)
+        try:
+            lasted = running.wait_ready(FIRST_S)
+        except AssertionError as error:
+            raise StackError(f"it did not start: {error}") from error
         running.process.send_signal(signal.SIGTERM)
         running.process.wait(30)
     return lasted

@@ -28,6 +28,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     """Exit status 1 when an invariant was broken."""
     options = parse(arguments)
+    if options.publish and options.fast:
+        raise StackError("the page is of the whole programme: --publish goes without --fast")
     with tempfile.TemporaryDirectory(prefix="scoreboard-faults-") as temporary:
         folder = options.keep.absolute() if options.keep else Path(temporary)
         folder.mkdir(exist_ok=True)

@@ -11,6 +11,7 @@ player, it must be one of that player; that works at the points around the write
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import json
 import os
@@ -31,7 +32,7 @@ AFTER_REPLY = "after the reply"
 POINTS = (BEFORE_WRITE, AFTER_WRITE, AFTER_MERGE, AFTER_BROADCAST, BEFORE_REPLY, AFTER_REPLY)
 
 _file = Path(os.environ.get("FAIL_POINT_FILE", "/nonexistent"))
-_here = threading.local()
+_wrote = contextvars.ContextVar("wrote", default=False)
 _written = threading.Event()
 
 
@@ -66,13 +67,13 @@ def arm() -> None:
         pass_by(BEFORE_WRITE, entry.user_id)
         commit(entry, *args, **options)
         pass_by(AFTER_WRITE, entry.user_id)
-        _here.wrote = True
+        _wrote.set(True)
         _written.set()
 
     @functools.wraps(announce)
     def armed_announce(revision: int | None) -> None:
-        if getattr(_here, "wrote", False):  # not the reconciler's
-            _here.wrote = False
+        if _wrote.get():  # not the reconciler's
+            _wrote.set(False)
             pass_by(AFTER_MERGE)
         announce(revision)
 

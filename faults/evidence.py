@@ -40,6 +40,7 @@ class Evidence:
     `ranking` is the Top 10 in Redis after the end, `ranking_after_s` and `pages_after_s` how long it
     took until it, and each page, showed the table's (None: it did not); `caught_up_s` how long after the
     healing each page had what the table had at that moment.
+    `late_s`: by how much our own clock was late, at most.
     """
 
     before: Truth
@@ -57,6 +58,7 @@ class Evidence:
     resources: list[Resources] = dataclasses.field(default_factory=list)
     resources_before: list[Resources] = dataclasses.field(default_factory=list)
     resources_after: list[Resources] = dataclasses.field(default_factory=list)
+    late_s: float = 0.0
     keys_before: int = 0
     keys_after: int = 0
     limits: Limits = dataclasses.field(default_factory=lambda: Limits())
@@ -70,7 +72,7 @@ class Evidence:
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What a process may use at most, ever (I8): MiB of memory, threads, open files; and Redis keys."""
+    """What a process may use at most, ever (I8): MiB of memory, threads, open files."""
 
     memory_mib: float = 400.0
     threads: int = 150
@@ -84,7 +86,7 @@ def lost(evidence: Evidence) -> list[Attempt]:
 
 
 def doubled(evidence: Evidence) -> int:
-    """How many more times than once updates count: in the ledger by increment, or in the score beyond it."""
+    """How often too much counts: entries that nobody sent, and players with more than their ledger."""
     sent = {(a.player, a.key): a for a in evidence.attempts}
     extra = sum((entry.user_id, entry.entry_id) not in sent for entry in evidence.updates())
     beyond = 0

@@ -33,6 +33,11 @@ class Reply:
     code: str = ""
 
     @property
+    def settled(self) -> bool:
+        """Whether it is the last word on its key: nothing that asks to come again."""
+        return self.status not in (0, 429, 503)
+
+    @property
     def accepted(self) -> bool:
         return self.status == 200
 

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.fanout import raise_file_limit
 from devstack import process
 from devstack.errors import StackError
 from devstack.files import ROOT
@@ -160,6 +161,7 @@ class Stage:
         self.close()
 
     def _open(self) -> None:
+        raise_file_limit()
         self._say("starting DynamoDB Local and Valkey")
         self.dynamodb = self._closing(start_dynamodb(self.folder), Part.stop)
         self.valkey = self._closing(start_valkey(None), Part.stop)

@@ -125,6 +125,8 @@ class Idlers:
             opened.settimeout(10)
             opened.connect(("127.0.0.1", ports[number % len(ports)]))
             opened.sendall(_HANDSHAKE.encode())
+            if not opened.recv(12).endswith(b" 101"):
+                raise RuntimeError(f"socket {number + 1} was not opened")
             self._sockets.append(opened)
         self._chatty = self._sockets[:chatty]
         self._thread = threading.Thread(target=self._chat, daemon=True)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import http.client
+import json
 import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from devstack.part import Part
 from faults.truth import Away, Tables
 
 #: Times are of time.monotonic (s).
+
+#: A board that is older by its own words (s) promises nothing.
+FRESH_S = 1.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,6 +54,8 @@ class Probe:
     path: str
     status: int
     retry_after: str | None = None
+    #: Players on the board that was shown, unless it says of itself that it is old.
+    shown: frozenset[str] = frozenset()
 
 
 class Repeated:
@@ -57,6 +64,8 @@ class Repeated:
     def __init__(self, every_s: float, work: Callable[[], None]) -> None:
         self._every_s = every_s
         self._work = work
+        #: By how much (s) it woke up late, at most.
+        self.late_s = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -66,7 +75,11 @@ class Repeated:
         self._thread.join(15)
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._every_s):
+        while True:
+            due = time.monotonic() + self._every_s
+            if self._stopping.wait(self._every_s):
+                return
+            self.late_s = max(self.late_s, time.monotonic() - due)
             self._work()
 
 
@@ -104,6 +117,11 @@ class Watch:
         for each in self._work:
             each.stop()
 
+    @property
+    def late_s(self) -> float:
+        """By how much (s) our own clock was late, at most: what the machine adds to all times."""
+        return max(each.late_s for each in self._work)
+
     def _sample(self) -> None:
         self.resources += filter(None, map(resources, self._servers))
 
@@ -124,15 +142,19 @@ class Watch:
 
 def probe(part: Part, path: str, timeout_s: float = 10.0) -> Probe:
     """One GET on a connection of its own."""
+    shown: frozenset[str] = frozenset()
     connection = http.client.HTTPConnection("127.0.0.1", part.port, timeout=timeout_s)
     began = time.monotonic()
     try:
         connection.request("GET", path)
         response = connection.getresponse()
-        response.read()
+        body = response.read()
         status, retry_after = response.status, response.getheader("Retry-After")
+        as_of = response.getheader("Board-As-Of")
+        if status == 200 and as_of and time.time() - datetime.fromisoformat(as_of).timestamp() < FRESH_S:
+            shown = frozenset(row["userId"] for row in json.loads(body))
     except (OSError, http.client.HTTPException):
         status, retry_after = 0, None
     finally:
         connection.close()
-    return Probe(began, time.monotonic(), part.name, path, status, retry_after)
+    return Probe(began, time.monotonic(), part.name, path, status, retry_after, shown)

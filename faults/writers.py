@@ -20,8 +20,6 @@ Choose = Callable[[random.Random], tuple[str, int]]
 
 BACKOFF_FIRST_S = 0.1
 BACKOFF_CAP_S = 2.0
-#: Answers that mean "again, with the same key".
-UNSETTLED = {0, 429, 503}
 
 
 class HttpSender:
@@ -89,7 +87,7 @@ class HttpSender:
         )
         if response.getheader("Connection", "").lower() == "close":
             self.switch()
-        elif response.status in UNSETTLED:
+        elif not reply.settled:
             self._turn += 1  # another process may be better off
             self.close()
         return reply
@@ -170,7 +168,7 @@ class Writers:
         for failures in itertools.count():
             reply = send(attempt)
             self.journal.answered(attempt, reply)
-            if reply.status not in UNSETTLED or self._giving_up.is_set():
+            if reply.settled or self._giving_up.is_set():
                 return
             wait_s = dice.uniform(0, min(BACKOFF_CAP_S, BACKOFF_FIRST_S * 2**failures))
             if reply.retry_after:

@@ -106,7 +106,10 @@ class Background:
 def _load() -> None:
     """Load what a first request would: many of them can come at once to a process that has just started."""
     get_resolver().url_patterns  # noqa: B018 - imports the views
-    repository.make_clients()
+    try:
+        repository.make_clients()
+    except Exception:  # no credentials yet, say: each is then made when it is needed
+        logger.exception("clients of DynamoDB could not be made beforehand")
 
 
 def _settle_memory() -> None:

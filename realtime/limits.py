@@ -1,6 +1,6 @@
 """How much HTTP one process takes on: bodies of 4 KiB, a number of updates at a time.
 
-A synchronous view gets a thread for each request, and Django has no ceiling. So updates above the limit
+A synchronous view needs a thread (realtime/threads.py), and Django has no ceiling. So updates above the limit
 are refused at once, and reads wait here, where waiting costs no thread. The body is read before anything
 starts: a slow or endless one holds no thread either.
 """

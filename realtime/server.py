@@ -104,15 +104,15 @@ class ScoreboardServer(Server):  # type: ignore[misc]
             sys.exit(1)
 
     async def _start(self) -> None:
-        background.start()
         try:
+            background.start()
             if self._options.endpoint:
                 listening = serverFromString(reactor, self._options.endpoint).listen(self._factory)
                 self._ports.append(await listening.asFuture(self._loop))
             else:
                 self._ports.append(_listen(self._options, self._factory))
         except Exception as error:  # OSError, and whatever an endpoint may raise
-            logger.critical("cannot listen: %s", error)
+            logger.critical("cannot serve: %s: %s", type(error).__name__, error)
             self._failed = True
             self.stop()
             return

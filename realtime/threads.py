@@ -17,11 +17,12 @@ IDLE_S = 1.0
 class Threads:
     """Lends a thread to each request; one that is back serves the next.
 
-    Of its own accord Django starts a thread for each request and joins it afterwards, and the event loop
-    waits for both: next to busy threads each wait takes as long as these keep the interpreter, and everybody
-    else's request is late by as much.
+    Of its own accord Django starts two for each request, one to work and one to join it, and the event loop
+    waits until each has begun: next to busy threads that takes as long as these keep the interpreter, and
+    everybody else's request is late by as much.
 
-    How many there are is the caller's business. Everything happens on one event loop.
+    How many there are is the caller's business, but for those of cancelled requests, which end by themselves
+    when their work is done. Everything happens on one event loop.
     """
 
     def __init__(self) -> None:

@@ -42,6 +42,8 @@ def frozen(run: Run) -> None:
     since = time.monotonic()
     freeze(run.stage.dynamodb)
     run.last(10)
+    statuses = run.statuses(since + 0.1)
+    run.expect(set(statuses) <= {503}, f"writes are answered with 503, not {statuses}")
     expect_served(run, since)
     thaw(run.stage.dynamodb)
 
@@ -57,11 +59,13 @@ def slow(run: Run) -> None:
         crowded = _goodput(run, run.seconds(5))
     shed = run.refused(since)
     run.note(f"at 300 ms: {fitting:.0f} updates/s of 28 writers, {crowded:.0f}/s of 128")
-    run.expect(len(shed) > 20, "more writers than there is room for are refused")
+    run.expect(len(shed) >= checker.REFUSALS, "more writers than there is room for are refused")
     run.note(f"{len(shed)} of them were refused, after {checker.p99(shed) * 1000:.0f} ms (p99)")
-    run.expect(crowded > 0.5 * fitting, f"goodput stays: {fitting:.0f} → {crowded:.0f} updates/s")
+    stays = crowded > 0.5 * fitting
+    run.expect(stays, f"goodput stays: {fitting:.0f} → {crowded:.0f} updates/s", timed=True)
     stage.to_dynamodb.delay(2.0)
-    run.last(5)
+    with run.crowd(20):
+        run.last(5)
 
 
 def _goodput(run: Run, seconds: float) -> float:

@@ -34,6 +34,8 @@ from faults.stage import MODERATED, Web, freeze, thaw
 #: A fault lasts between these times (s), and between two of a lane there is as much quiet.
 SHORTEST_S, LONGEST_S = 0.5, 4.0
 SECONDS = 120.0
+#: Points that bring a player onto the board, whoever else is there.
+LIFT = 200_000
 
 Lane = Callable[["Mix", random.Random], None]
 
@@ -167,6 +169,7 @@ def moderators(mix: Mix, dice: random.Random) -> None:
     with run.moderating() as moderator:
         kind = dice.choice(["ban", "hide", "adjust"])
         mix.struck[f"moderator {kind}s"] += 1
+        run.update(player, LIFT)  # onto the board: who is not there cannot be missed there
         run.moderate(moderator, player, kind, amount=dice.randint(1, 99) if kind == "adjust" else 0)
         if kind != "adjust":
             mix.pause(dice)
@@ -176,6 +179,6 @@ def moderators(mix: Mix, dice: random.Random) -> None:
 LANES: tuple[Lane, ...] = (dynamodb, redis, processes, moderators)
 
 
-@scenario("F18", "random mix of all of it", with_moderated=True)
+@scenario("F18", "random mix: stores, processes and moderators", with_moderated=True)
 def random_mix(run: Run) -> None:
     Mix(run, run.seconds(SECONDS)).go()

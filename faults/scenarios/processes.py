@@ -13,6 +13,9 @@ from faults.run import Run
 from faults.scenarios.catalogue import scenario
 from faults.stage import Web
 
+#: Of some 58 writers, so many at least wait for an answer of each of the two servers at any time.
+IN_FLIGHT = 20
+
 
 @scenario("F11", "several processes, same player, same key")
 def same_key(run: Run) -> None:
@@ -78,4 +81,5 @@ def _expect_answered(run: Run, web: Web, terminated_at: float) -> None:
     ]
     broken = sum(reply.status == 0 for reply in flying)
     run.note(f"{web.part.name}: {len(flying)} requests in flight at SIGTERM, {broken} without an answer")
+    run.expect(len(flying) >= IN_FLIGHT, f"only {len(flying)} requests were in flight")
     run.expect(not broken, f"{broken} of {len(flying)} requests in flight were not answered")

@@ -220,8 +220,14 @@ def test_slow_answers_are_found(evidence):
     first.replies += [Reply(503, None, 1, 0.0, 0.2, code="overloaded")] * 30
     assert "refused after 200 ms" in found_in(evidence, "I10")[0]
     # … unless it is the machine that is slow.
-    evidence.probes = [Probe(0.0, 0.3, "web", "/livez", 200)] * 30
+    evidence.late_s = 0.2
     assert check(evidence) == []
+    evidence.late_s = 0.0
+    first.replies[1:] = [Reply(0, began=0.0, ended=9.0)]
+    assert "answered with nothing after 9.00 s" in found_in(evidence, "I10")[0]
+    first.replies[1:] = []
+    evidence.probes = [Probe(0.0, 3.5, "web 0", "/score/top10", 200)]
+    assert "GET /score/top10" in found_in(evidence, "I10")[0]
 
 
 def moderated(player, action="ban", answered_at=1.0):
