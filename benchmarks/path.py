@@ -23,7 +23,7 @@ from statistics import quantiles
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from benchmarks.counting import DynamoDBProxy, RedisMonitor
+from benchmarks.counting import DynamoDBProxy, RedisMonitor, cpu_s
 from devstack.files import ROOT
 from devstack.part import Part
 from devstack.parts import start_dynamodb, start_valkey
@@ -150,9 +150,9 @@ def throughput(web: Part, token: str) -> tuple[float, float]:
     for thread in threads:
         thread.start()
     time.sleep(WARM_UP_SECONDS)
-    updates, cpu, began = counts.total(), cpu_seconds(web.pid), time.perf_counter()
+    updates, cpu, began = counts.total(), cpu_s(web.pid), time.perf_counter()
     time.sleep(WRITE_SECONDS)
-    updates, cpu = counts.total() - updates, cpu_seconds(web.pid) - cpu
+    updates, cpu = counts.total() - updates, cpu_s(web.pid) - cpu
     took = time.perf_counter() - began
     alive = all(thread.is_alive() for thread in threads)
     over.set()
@@ -161,19 +161,6 @@ def throughput(web: Part, token: str) -> tuple[float, float]:
     if not alive:
         raise RuntimeError("a writer failed")
     return updates / took, cpu * 1000 / updates
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU time a process has used, user and system."""
-    stat = Path(f"/proc/{pid}/stat")
-    if stat.exists():
-        fields = stat.read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    clock = subprocess.run(
-        ["ps", "-o", "time=", "-p", str(pid)], check=True, capture_output=True, text=True
-    ).stdout
-    minutes, seconds = clock.strip().rsplit(":", 1)
-    return int(minutes.rpartition(":")[2]) * 60 + float(seconds)
 
 
 def per_update(stores: dict[str, Counter[str]], work: Callable[[], None]) -> dict[str, dict[str, float]]:
