@@ -246,6 +246,15 @@ def test_the_web_service_scales_on_cpu_and_open_sockets_and_rolls_back(prod):
     assert web["DeploymentConfiguration"]["Alarms"]["Rollback"] is True
 
 
+def test_no_process_but_the_web_tasks_counts_its_open_sockets(assemblies):
+    for assembly in assemblies.values():
+        families = [each["Family"].rsplit("-", 1)[1] for each in assembly.all("AWS::ECS::TaskDefinition")]
+        serving = {name for name in families if "serve" in assembly.container(name)["Command"]}
+        assert serving == {"web", "admin"}
+        switch = "SCOREBOARD_METRICS_EVERY_S"
+        assert {name for name in serving if assembly.environment(name).get(switch) != "0"} == {"web"}
+
+
 def test_tables_migrations_and_static_files_come_before_any_service(prod):
     ((_, release, resource),) = prod.resources("Custom::ScoreboardRelease")
     assert resource["Properties"]["Commands"] == [
