@@ -43,7 +43,8 @@ def permitted(what: str, *command: str) -> bool:
     if shutil.which("unshare") and subprocess.run(command, capture_output=True).returncode == 0:
         return True
     text = f"{what}: this system permits no user namespaces (`{' '.join(command)}` fails)"
-    assert os.environ.get("CI") != "true", f"{text}; on Ubuntu: kernel.apparmor_restrict_unprivileged_userns=0"
+    hint = "on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+    assert os.environ.get("CI") != "true", f"{text}; {hint}"
     unproved.add(text)
     return False
 

@@ -368,7 +368,7 @@ def test_an_account_that_is_not_active_any_more_is_refused_at_its_next_request(s
     (number,) = set(re.findall(r"auth/user/(\d+)/change/", superuser.get("admin/auth/user/?q=leaver").text))
     path = f"admin/auth/user/{number}/change/"
     filled = dict(re.findall(r'<input type="[^"]+" name="([^"]+)" value="([^"]*)"', superuser.get(path).text))
-    saved = superuser.post(path, filled | {"is_staff": "on", "_save": "Save"})  # without the tick at `is_active`
+    saved = superuser.post(path, filled | {"is_staff": "on", "_save": "Save"})  # without `is_active`
     assert saved.status_code == 302, words(saved)
     assert leaver.get(site.path()).status_code == 302
     assert site.visit().try_password("leaver", PASSWORD).status_code == 200  # the form once more
