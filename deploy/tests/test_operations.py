@@ -1,4 +1,4 @@
-"""The commands of docs/operations.md, run by bash against an `aws` that keeps secrets and writes down the rest."""
+"""The commands of docs/operations.md, run by bash against an `aws` that keeps secrets and notes the rest."""
 
 from __future__ import annotations
 
@@ -99,7 +99,9 @@ def test_every_secret_is_changed_where_it_counts_and_in_each_that_holds_it(shell
     assert after["database-url"] == before["database-url"].replace("old-database", database["password"])
     assert re.fullmatch(r"2026-12:[0-9a-f]{64}", after["ticket-keys"])
 
-    by_verb = {verb: [call for call in calls if call[0][1] == verb] for verb in {call[0][1] for call in calls}}
+    by_verb = {
+        verb: [call for call in calls if call[0][1] == verb] for verb in {call[0][1] for call in calls}
+    }
     redis = by_verb["modify-replication-group"]
     assert [option(words, "--auth-token-update-strategy") for words, _ in redis] == ["ROTATE", "SET"]
     assert {given for _, given in redis} == {after["valkey"]}
@@ -151,7 +153,9 @@ def test_a_restore_stops_every_writer_first_and_begins_a_new_generation(shell, p
             assert option(words, "--scalable-dimension") == target["ScalableDimension"]
             assert option(words, "--resource-id") == "service/scoreboard-prod/scoreboard-prod-web"
     tables = {each["TableName"] for each in prod.all("AWS::DynamoDB::Table")}
-    assert {option(words, "--source-table-name") for words, _ in calls if "--source-table-name" in words} == tables
+    assert {
+        option(words, "--source-table-name") for words, _ in calls if "--source-table-name" in words
+    } == tables
     (scan,) = [words for words, _ in calls if words[1] == "scan"]
     assert json.loads(option(scan, "--expression-attribute-values")) == {":at": {"N": "1795490100000"}}
     assert (shell.folder / "commands").read_text().splitlines() == [
