@@ -55,7 +55,10 @@ def tls(site: Site) -> str:
 def redirect_to_https(site: Site) -> str:
     if not site.secure or urlsplit(site.url).port:
         return "not checked: this address is not https, or has a port"
-    answer = httpx.get(f"http://{site.host}/", timeout=TIMEOUT_S)
+    try:
+        answer = httpx.get(f"http://{site.host}/", timeout=TIMEOUT_S)
+    except (httpx.ConnectError, httpx.ConnectTimeout):
+        return "nobody answers at http://"  # as on Elastic Beanstalk
     target = answer.headers.get("location", "")
     well = answer.status_code in (301, 307, 308) and target.startswith(f"https://{site.host}")
     need(well, f"http:// is answered {answer.status_code}, Location: {target or '-'}")

@@ -99,6 +99,9 @@ class BeanstalkStack(cdk.Stack):
         endpoint = environment.attr_endpoint_url
         route53.CnameRecord(self, "Address", zone=zone, record_name=settings.domain, domain_name=endpoint)
         cdk.CfnOutput(self, "Url", value=settings.origin)
+        identity = data.identity
+        cdk.CfnOutput(self, "MachineClientId", value=identity.machine_client.user_pool_client_id)
+        cdk.CfnOutput(self, "TokenUrl", value=f"{identity.sign_in_origin}/oauth2/token")
 
     def _environment(self) -> dict[str, str]:
         return {

@@ -48,7 +48,7 @@ class Identity(Construct):
             "Moderators",
             user_pool_id=self.pool.user_pool_id,
             group_name="moderators",
-            description="may moderate the board",
+            description="for the site's own use: the scoreboard's admin has accounts of its own",
         )
         self.web_client = self._web_client(settings)
         self.machine_client = self._machine_client()

@@ -136,7 +136,7 @@ class Watch(Construct):
         )
         # An expression, because the alarm is about what is not there.
         lines = self._expression("1 - lines", 5, lines=self._metric("UpdatesAccepted", "SampleCount", 5))
-        self._alarm("no-metrics", lines, "No process writes metrics", 0, missing=Missing.BREACHING)
+        self._alarm("no-metrics", lines, "No web task writes metrics", 0, missing=Missing.BREACHING)
 
     def _watch_updates(self) -> None:
         accepted = self._metric("UpdatesAccepted", "Sum", 5)

@@ -170,6 +170,8 @@ class WebStack(cdk.Stack):
     def _admin_environment(self) -> dict[str, str]:
         return {
             "SCOREBOARD_ADMIN": "true",
+            # Its open sockets, none, would lower the average that the web service scales by.
+            "SCOREBOARD_METRICS_EVERY_S": "0",
             "ALLOWED_HOSTS": f"admin.{self._settings.domain}",
             "SCOREBOARD_ALLOWED_ORIGINS": f"https://admin.{self._settings.domain}",
             "SCOREBOARD_TRUSTED_PROXIES": "1",  # its own load balancer

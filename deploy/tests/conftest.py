@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import botocore.session
 import pytest
 
+from deploy.tests import sandbox
 from deploy.tests.assembly import Assembly
 from devstack import deploying, process
 from devstack.files import ROOT
 from devstack.part import Part
-from devstack.testtools import start_cognito
+from devstack.testtools import python_environment, start_cognito
 
 Assemblies = Mapping[str, Assembly]
 
 
-def without_network() -> list[str]:
-    """A command that runs another one without any network; empty where the system does not allow it."""
-    command = ["unshare", "--map-root-user", "--net"]
-    if not shutil.which("unshare"):
-        return []
-    return command if subprocess.run([*command, "true"], capture_output=True).returncode == 0 else []
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Names what passed without a proof."""
+    for text in sorted(sandbox.unproved):
+        terminalreporter.write_line(f"NOT PROVED HERE: {text}", yellow=True)
 
 
 #: What is made, and with which settings besides those of the example.
@@ -56,7 +54,7 @@ VARIANTS = {
 def variants(tmp_path_factory: pytest.TempPathFactory) -> Assemblies:
     """All of them, each in a folder of its name; two at a time."""
     folder = tmp_path_factory.mktemp("cdk")
-    prefix = without_network()
+    prefix = sandbox.without_network()
     deploying.tools()
 
     def make(name: str) -> Assembly:
@@ -80,6 +78,12 @@ def dev(assemblies: Assemblies) -> Assembly:
 @pytest.fixture(scope="session")
 def prod(assemblies: Assemblies) -> Assembly:
     return assemblies["prod"]
+
+
+@pytest.fixture(scope="session")
+def runtime() -> Path:
+    """The packages of the image's first stage and no others: an environment of requirements.lock alone."""
+    return python_environment("runtime", 300, ROOT / "requirements.lock")
 
 
 @dataclasses.dataclass(frozen=True)

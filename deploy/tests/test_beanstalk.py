@@ -113,6 +113,7 @@ def test_the_environment_has_the_timeouts_health_check_and_secrets_of_the_contai
     }
     assert variables["SCOREBOARD_TRUSTED_PROXIES"] == "2" and variables["DEBUG"] == "false"
     assert environment["SolutionStackName"].startswith("64bit Amazon Linux 2023")
+    assert beanstalk.stacks["ScoreboardDevWeb"]["Outputs"].keys() >= {"Url", "MachineClientId", "TokenUrl"}
 
 
 def test_the_bundle_holds_the_application_its_packages_and_how_to_run_it(variants):

@@ -9,12 +9,14 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import yaml
 from django.conf import settings
 
 from deploy.tests import sandbox
@@ -32,14 +34,14 @@ def instructions(name: str, text: str = DOCKERFILE) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def image(tmp_path_factory: pytest.TempPathFactory, runtime: Path) -> Path:
     """The folder /app of the image: what COPY takes, and what RUN makes of it."""
     folder = tmp_path_factory.mktemp("image")
     final = DOCKERFILE[DOCKERFILE.index("AS application") :]
     for arguments in instructions("COPY", final):
         source, target = arguments.split()[-2:]
         if source.startswith("/"):
-            continue  # the packages of the first stage: here those of our own environment
+            continue  # the packages of the first stage: `runtime`
         if (ROOT / source).is_dir():
             shutil.copytree(
                 ROOT / source, folder / target, ignore=shutil.ignore_patterns("tests", "__pycache__")
@@ -50,7 +52,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings_of_image = dict(
         pair.split("=", 1) for line in instructions("ENV", final) for pair in shlex.split(line)
     )
-    env = {**settings_of_image, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    env = {**settings_of_image, "PATH": f"{runtime / 'bin'}:{os.environ['PATH']}"}
     done = subprocess.run(["sh", "-c", step], cwd=folder, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder
@@ -65,15 +67,46 @@ def test_hadolint_finds_nothing():
 def test_bases_are_named_by_digest_and_no_image_is_latest(prod):
     assert re.search(r"^ARG PYTHON_IMAGE=\S+:[\d.]+-slim-\w+@sha256:[0-9a-f]{64}$", DOCKERFILE, re.MULTILINE)
     assert {line.split()[0] for line in instructions("FROM")} == {"${PYTHON_IMAGE}"}
-    compose = (deploying.DEPLOY / "compose.yaml").read_text()
     images = [
-        *re.findall(r"image: (\S+)", compose),
+        *(service["image"] for service in compose()["services"].values()),
         *re.findall(r'"Image": "([^"]+)"', json.dumps(prod.task("web"))),
     ]
-    assert len(images) >= 6
+    assert len(images) >= 9
     for image in images:
         tag = image.rsplit("/", 1)[-1].partition(":")[2]
         assert tag and tag != "latest", image
+
+
+def compose() -> dict[str, Any]:
+    return dict(yaml.safe_load((deploying.DEPLOY / "compose.yaml").read_text()))
+
+
+def test_the_compose_file_names_services_volumes_files_and_settings_that_exist():
+    services, volumes = compose()["services"], compose()["volumes"]
+    known = (ROOT / "scoreboard_site" / "settings.py").read_text()
+    assert {name for name, service in services.items() if "build" in service} == {
+        "create-tables",
+        "migrate",
+        "web",
+        "ranking",
+    }
+    for service in services.values():
+        assert service.get("depends_on", {}).keys() <= services.keys()
+        for needed, on in service.get("depends_on", {}).items():
+            assert on["condition"] != "service_healthy" or "healthcheck" in services[needed], needed
+        assert {each.partition(":")[0] for each in service.get("volumes", [])} <= volumes.keys()
+        if "build" not in service:
+            continue
+        build = service["build"]
+        assert (deploying.DEPLOY / build["context"] / build["dockerfile"]).samefile(
+            deploying.DEPLOY / "Dockerfile"
+        )
+        for name, value in service["environment"].items():
+            assert f'"{name}"' in known, name
+            host = urlsplit(value).hostname
+            assert host in (None, "127.0.0.1", *services), value
+        command = service.get("command", ["python", "manage.py", "serve"])[2]
+        assert list(ROOT.glob(f"*/management/commands/{command}.py")) or command == "migrate"
 
 
 def test_the_build_sees_only_what_runs(prod):
@@ -102,13 +135,21 @@ def test_the_image_runs_what_the_task_runs_as_the_user_of_the_task(prod):
     assert "--require-hashes" in instructions("RUN")[0]
 
 
-def test_in_the_container_only_tmp_can_be_written_and_nobody_is_root(image):
+def test_the_packages_of_the_image_are_complete_and_none_is_of_the_development(runtime):
+    code = "import importlib.metadata as m; print(*sorted(d.name.lower() for d in m.distributions()))"
+    python = str(runtime / "bin" / "python")
+    found = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {"django", "daphne", "psycopg"} <= set(found)
+    assert not {"pytest", "httpx", "mypy", "django-stubs"} & set(found)
+
+
+def test_in_the_container_only_tmp_can_be_written_and_nobody_is_root(image, runtime):
     code = (
         "import os, tempfile; print(os.getuid(), os.getgid()); "
         "open(tempfile.mktemp(), 'w').close(); open('written', 'w')"
     )
     done = subprocess.run(
-        sandbox.contained(image, ["python", "-c", code]), capture_output=True, text=True, cwd=image
+        sandbox.contained(image, runtime, ["python", "-c", code]), capture_output=True, text=True, cwd=image
     )
     if sandbox.available():
         assert done.stdout.strip() == "10001 10001"
@@ -117,7 +158,17 @@ def test_in_the_container_only_tmp_can_be_written_and_nobody_is_root(image):
         assert done.returncode == 0, done.stderr
 
 
-def test_the_exact_command_serves_with_the_exact_environment_on_a_read_only_root(image, stores, dev):
+def test_where_there_can_be_no_container_ci_says_so_and_everybody_else_is_told(monkeypatch):
+    monkeypatch.setattr(sandbox, "unproved", set())
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(AssertionError, match="a proof: this system permits no user namespaces"):
+        sandbox.permitted("a proof", "false")
+    monkeypatch.delenv("CI")
+    assert not sandbox.permitted("a proof", "false")
+    assert len(sandbox.unproved) == 1
+
+
+def test_the_exact_command_serves_with_the_exact_environment_on_a_read_only_root(image, runtime, stores, dev):
     port = free_port()
     command = [str(port) if word == "8000" else word for word in dev.container("web")["Command"]]
     environment = environment_of(dev, "web") | {
@@ -128,7 +179,7 @@ def test_the_exact_command_serves_with_the_exact_environment_on_a_read_only_root
     }
     part = Part(
         "container",
-        sandbox.contained(image, command),
+        sandbox.contained(image, runtime, command),
         port=port,
         probe=partial(answers, "/readyz", port),
         env=environment,
@@ -155,7 +206,7 @@ def test_the_exact_command_serves_with_the_exact_environment_on_a_read_only_root
     assert not [line for line in part.last_lines if "Traceback" in line]
 
 
-def test_static_files_are_published_under_their_hashed_names(image, emulator, dev, tmp_path):
+def test_static_files_are_published_under_their_hashed_names(image, runtime, emulator, dev, tmp_path):
     bucket = "static-files"
     s3 = emulator.client("s3")
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
@@ -165,7 +216,8 @@ def test_static_files_are_published_under_their_hashed_names(image, emulator, de
         "AWS_ACCESS_KEY_ID": "x",
         "AWS_SECRET_ACCESS_KEY": "x",
     }
-    code, output = process.run([sys.executable, "manage.py", "publish_static"], cwd=image, env=env)
+    command = [str(runtime / "bin" / "python"), "manage.py", "publish_static"]
+    code, output = process.run(command, cwd=image, env=env)
     assert code == 0, output
     names = {each["Key"] for each in s3.list_objects_v2(Bucket=bucket)["Contents"]}
     manifest = json.loads((image / "staticfiles" / "staticfiles.json").read_text())["paths"]
@@ -174,5 +226,5 @@ def test_static_files_are_published_under_their_hashed_names(image, emulator, de
     assert one["CacheControl"] == "public, max-age=31536000, immutable"
     assert one["ContentType"].startswith("text/javascript")
     nothing = {**env, "STATIC_ROOT": str(tmp_path)}
-    code, output = process.run([sys.executable, "manage.py", "publish_static"], cwd=image, env=nothing)
+    code, output = process.run(command, cwd=image, env=nothing)
     assert code == 1 and "collectstatic" in output

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import string
-import sys
 
 import pytest
 
@@ -29,10 +28,10 @@ def environment_of(assembly: Assembly, role: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("role", ["web", "admin", "ranking", "probe", "release"])
-def test_check_deploy_is_clean_with_the_environment_of_the_task(assemblies, role):
+def test_check_deploy_is_clean_with_environment_and_packages_of_the_task(assemblies, runtime, role):
     for assembly in assemblies.values():
         code, output = process.run(
-            [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+            [str(runtime / "bin" / "python"), "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
             cwd=ROOT,
             env=environment_of(assembly, role),
         )

@@ -12,6 +12,7 @@ import types
 from typing import Any
 
 import pytest
+import yaml
 
 from devstack import deploying
 from scoreboard_site.tests.processes import ROOT
@@ -35,7 +36,7 @@ def test_actions_are_pinned_and_jobs_have_no_right_that_is_not_named():
     assert len(WORKFLOWS) == 2
     for path in WORKFLOWS:
         text = path.read_text()
-        used = re.findall(r"uses: (\S+)(.*)", text)
+        used = re.findall(r"uses: (?!\./)(\S+)(.*)", text)  # but for workflows of our own
         assert used
         for action, comment in used:
             assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action) and re.fullmatch(
@@ -44,6 +45,48 @@ def test_actions_are_pinned_and_jobs_have_no_right_that_is_not_named():
         assert re.search(r"(?m)^permissions: \{\}$", text)
         assert text.count("persist-credentials: false") == text.count("actions/checkout@")
         assert not re.search(r"secrets\.|aws-secret-access-key|:latest", text)
+
+
+def workflow(name: str) -> dict[Any, Any]:
+    return dict(yaml.safe_load((ROOT / ".github" / "workflows" / name).read_text()))
+
+
+def test_nothing_is_deployed_before_everything_that_ci_checks_is_well():
+    jobs = workflow("deploy.yml")["jobs"]
+    assert jobs["ci"]["uses"] == "./.github/workflows/ci.yml"
+    triggers = workflow("ci.yml")[True]  # to YAML 1.1 the word `on` is a yes
+    assert triggers.keys() == {"pull_request", "workflow_call"}
+    deploying_jobs = {name for name, job in jobs.items() if "deploy_or_go_back" in str(job.get("steps"))}
+    assert deploying_jobs == {"dev", "prod"}
+    for name in deploying_jobs:
+        assert "ci" in jobs[name]["needs"] and jobs[name]["if"] == jobs["ci"]["if"]
+        assert "always()" not in jobs[name]["if"]
+    assert not any("continue-on-error" in job for job in workflow("ci.yml")["jobs"].values())
+
+
+def given(**variables: str) -> set[str]:
+    """What `make deploy` passes on with these variables in its environment."""
+    env = {"PATH": os.environ["PATH"], **variables}
+    command = ["make", "--dry-run", "deploy"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    return set(re.findall(r"--set '(\w+)=", done.stdout))
+
+
+def test_the_workflow_passes_every_setting_on_and_one_that_is_not_set_is_not_given():
+    names = set(re.findall(r'text\("(\w+)"', (deploying.DEPLOY / "settings.py").read_text()))
+    names = {name.upper() for name in names}
+    assert len(names) == 14
+    assert given(**dict.fromkeys(names, "x")) == names
+    assert given(**dict.fromkeys(names, "")) == set()
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    section = page[page.index("## From GitHub") :].split("\n## ")[0]
+    for name, job in workflow("deploy.yml")["jobs"].items():
+        if name == "ci":
+            continue
+        variables = {key: value for key, value in job["env"].items() if key != "ENVIRONMENT"}
+        assert variables == {key: f"${{{{ vars.{key} }}}}" for key in names - {"ENVIRONMENT"}}
+        assert job["env"]["ENVIRONMENT"] in ("dev", "prod")
+        assert all(f"`{key}`" in section for key in variables)
 
 
 # --- deploy_or_go_back: programs in place of make, git and aws write down what they are asked -----------

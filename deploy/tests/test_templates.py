@@ -25,12 +25,11 @@ def test_they_are_made_without_a_lookup_and_without_a_finding(variants):
 
 
 def test_cfn_lint_finds_nothing(variants):
-    templates = [str(path) for path in variants["prod"].folder.glob("*.template.json")]
-    templates += [str(path) for path in variants["beanstalk"].folder.glob("*Web.template.json")]
+    templates = [str(path) for each in variants.values() for path in each.folder.glob("*.template.json")]
     command = [str(deploying.tools() / "cfn-lint"), *templates]
     found = subprocess.run(command, cwd=deploying.DEPLOY, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout
-    assert len(templates) == 4
+    assert len(templates) == 11
 
 
 def test_a_finding_without_a_reason_stops_the_synthesis(tmp_path):
@@ -244,6 +243,15 @@ def test_the_web_service_scales_on_cpu_and_open_sockets_and_rolls_back(prod):
         assert service["NetworkConfiguration"]["AwsvpcConfiguration"]["AssignPublicIp"] == "DISABLED"
     web = prod.one("AWS::ECS::Service", ServiceName="scoreboard-prod-web")
     assert web["DeploymentConfiguration"]["Alarms"]["Rollback"] is True
+
+
+def test_no_process_but_the_web_tasks_counts_its_open_sockets(assemblies):
+    for assembly in assemblies.values():
+        families = [each["Family"].rsplit("-", 1)[1] for each in assembly.all("AWS::ECS::TaskDefinition")]
+        serving = {name for name in families if "serve" in assembly.container(name)["Command"]}
+        assert serving == {"web", "admin"}
+        switch = "SCOREBOARD_METRICS_EVERY_S"
+        assert {name for name in serving if assembly.environment(name).get(switch) != "0"} == {"web"}
 
 
 def test_tables_migrations_and_static_files_come_before_any_service(prod):

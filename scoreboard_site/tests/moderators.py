@@ -19,7 +19,13 @@ from scoreboard_site.tests.processes import ROOT, server
 
 PASSWORD = "correct horse battery"
 #: Accounts and what they are: the ready-made groups, or more.
-ACCOUNTS = {"viewer": "Viewers", "moderator": "Moderators", "superuser": None, "newcomer": ""}
+ACCOUNTS = {
+    "viewer": "Viewers",
+    "moderator": "Moderators",
+    "leaver": "Moderators",
+    "superuser": None,
+    "newcomer": "",
+}
 _PREPARE = """
 import sys, django
 django.setup()

@@ -362,6 +362,18 @@ def test_forms_may_be_larger_than_updates_but_not_endless(site: AdminSite, moder
     assert known(ann).version == 1
 
 
+def test_an_account_that_is_not_active_any_more_is_refused_at_its_next_request(site: AdminSite):
+    leaver, superuser = site.sign_in("leaver"), site.sign_in("superuser")
+    assert leaver.get(site.path()).status_code == 200
+    (number,) = set(re.findall(r"auth/user/(\d+)/change/", superuser.get("admin/auth/user/?q=leaver").text))
+    path = f"admin/auth/user/{number}/change/"
+    filled = dict(re.findall(r'<input type="[^"]+" name="([^"]+)" value="([^"]*)"', superuser.get(path).text))
+    saved = superuser.post(path, filled | {"is_staff": "on", "_save": "Save"})  # without `is_active`
+    assert saved.status_code == 302, words(saved)
+    assert leaver.get(site.path()).status_code == 302
+    assert site.visit().try_password("leaver", PASSWORD).status_code == 200  # the form once more
+
+
 def test_the_account_is_locked_after_failed_sign_ins(site: AdminSite):
     for _ in range(5):
         answer = site.visit().try_password("newcomer", "wrong")

@@ -7,17 +7,21 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
+import httpx
 import pytest
 
 from devstack.files import ROOT
 from devstack.ports import free_port
 from devstack.smoke import site_of
-from devstack.smoke_checks import IN_ORDER
+from devstack.smoke_checks import IN_ORDER, redirect_to_https
+from devstack.smoke_site import Site, client_for
+from devstack.testtools import start_cognito
 from realtime.tests.tls import make_certificate
 from scoreboard_site.tests.processes import server
 from scoreboard_site.tests.proxy import nginx
 from scores import local_issuer, repository
 from scores.identity import WRITE_SCOPE
+from scores.tests.test_cognito import Pool
 
 
 class Deployment:
@@ -46,22 +50,24 @@ class Deployment:
         subprocess.run(command, cwd=ROOT, env=os.environ | self.settings, check=True, timeout=60)
 
     @contextmanager
-    def behind_nginx(self, application, changes=None):
+    def behind_nginx(self, application, changes=None, keys=None):
         files = {"certificate": self.certificate, "key": self.key}
-        keys, static = local_issuer.ensure_key() / "jwks.json", self.folder / "static"
+        keys, static = keys or local_issuer.ensure_key() / "jwks.json", self.folder / "static"
         with nginx(self.folder, self.port, application, static, changes or {}, keys=keys, **files) as part:
             yield part
 
-    def smoke(self):
+    def smoke(self, **who):
         """(exit status, {check: well}, what was printed)"""
-        token = local_issuer.mint("deployer", WRITE_SCOPE)
-        env = os.environ | {"URL": self.url, "SMOKE_TOKEN": token, "SSL_CERT_FILE": str(self.certificate)}
+        who = who or {"SMOKE_TOKEN": local_issuer.mint("deployer", WRITE_SCOPE)}
+        env = os.environ | {"URL": self.url, "SSL_CERT_FILE": str(self.certificate)} | who
         command = [sys.executable, "-m", "devstack.smoke"]
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=100)
         lines = [line for line in done.stdout.splitlines() if line.startswith(("ok ", "FAIL"))]
-        assert token not in done.stdout + done.stderr
-        assert not done.stderr, done.stderr
-        return done.returncode, {line[6:30].strip(): line.startswith("ok") for line in lines}, done.stdout
+        secret = who.get("SMOKE_TOKEN") or who["SMOKE_CLIENT_SECRET"]
+        assert secret not in done.stdout + done.stderr
+        assert bool(done.stderr) == (done.returncode == 2), done.stderr
+        found = {line[6:30].strip(): line.startswith("ok") for line in lines}
+        return done.returncode, found, done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -94,6 +100,42 @@ def test_a_whole_deployment_is_well_and_its_faults_are_named(deployment):
         "cache headers",
     }, output
     assert repository.read_player("smoke-test").score == 2
+
+
+@pytest.fixture
+def pool():
+    part = start_cognito()
+    yield Pool(part)
+    part.stop()
+
+
+def test_a_private_board_is_looked_at_by_a_client_that_signs_in_at_the_token_endpoint(deployment, pool):
+    keys = deployment.folder / "keys.json"
+    keys.write_text(httpx.get(pool.keys_url).text)
+    private = deployment.settings | {
+        "SCOREBOARD_PUBLIC": "false",
+        "COGNITO_USER_POOL": pool.id,
+        "COGNITO_ISSUER": pool.issuer,
+        "COGNITO_CLIENT_IDS": pool.machine["ClientId"],
+    }
+    who = {
+        "SMOKE_TOKEN_URL": f"{pool.part.url}/oauth2/token",
+        "SMOKE_CLIENT_ID": pool.machine["ClientId"],
+        "SMOKE_CLIENT_SECRET": pool.machine["ClientSecret"],
+    }
+    with server(**private) as part, deployment.behind_nginx(part.port, keys=keys):
+        status, found, output = deployment.smoke(**who)
+        assert (status, len(found)) == (0, len(IN_ORDER)), output
+        assert "private, no-store" in output
+        assert repository.read_player("smoke-test").score == 1
+        status, found, output = deployment.smoke(**who | {"SMOKE_CLIENT_SECRET": "not-the-secret"})
+    assert (status, found) == (2, {}) and "signing in: 127.0.0.1" in output
+
+
+def test_where_nobody_answers_at_http_there_is_nothing_to_redirect():
+    site = Site("https://127.0.0.99", client_for("https://127.0.0.99"), "", "ann")
+    assert redirect_to_https(site) == "nobody answers at http://"
+    site.close()
 
 
 @pytest.mark.parametrize(
