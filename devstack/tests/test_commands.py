@@ -14,16 +14,9 @@ from devstack import files, folder, installer, packages, tools
 from devstack.errors import StackError
 from devstack.files import ROOT
 from devstack.ports import free_port
-from devstack.tests.stage import clean_environment, stack_command
+from devstack.tests.stage import call, clean_environment, stack_command
 
 OLD_PYTHON = "import sys; sys.version_info = (3, 8, 10); sys.argv = ['devstack', 'run']; import runpy"
-
-
-def call(command, **changes) -> subprocess.CompletedProcess[str]:
-    env = clean_environment(**changes)
-    return subprocess.run(
-        command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
-    )
 
 
 def test_wrong_python_is_refused_in_one_line():
@@ -95,19 +88,10 @@ def test_given_store_that_does_not_answer_is_named(tmp_path, variable):
     assert answer.stderr == f"error: {variable}=redis://127.0.0.1:1/0 does not answer\n"
 
 
-def test_token_wants_its_user_on_the_command_line():
-    for command in (["make", "-s", "token"], ["make", "-s", "token", "USER="]):
-        answer = call(command, USER="somebody")
-        assert answer.returncode != 0
-        assert answer.stderr.startswith("error: say whose token: make -s token USER=ann\n")
-        assert answer.stdout == ""
-
-
 @pytest.mark.parametrize("data_dir", ["relative", "absolute"])
 def test_token_stands_alone_on_the_last_line(tmp_path, data_dir):
     chosen = str(tmp_path) if data_dir == "absolute" else os.path.relpath(tmp_path, ROOT)
-    python = f"PYTHON={sys.executable}"
-    answer = call(["make", "-s", "token", python, "USER=ann", f"DATA_DIR={chosen}"])
+    answer = call(stack_command("--data-dir", chosen, "token", "--user", "ann"))
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.splitlines()[-1].count(".") == 2
     assert (tmp_path / "issuer").is_dir()
@@ -117,12 +101,6 @@ def test_verify_says_when_nothing_runs(tmp_path):
     answer = call(stack_command("--data-dir", str(tmp_path), "verify"))
     assert answer.returncode == 1
     assert answer.stderr.startswith("error: nothing runs on this data folder: start `make run` first")
-
-
-def test_help_lists_every_verb():
-    listed = call(["make"]).stdout
-    verbs = ["run", "test", "lint", "token", "verify", "bench-path", "clean"]
-    assert all(f"  make {verb} " in listed for verb in verbs)
 
 
 def test_package_registry_that_does_not_answer_is_told_in_one_line(tmp_path, monkeypatch):

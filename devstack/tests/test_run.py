@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,10 +12,15 @@ import pytest
 
 from devstack.files import ROOT
 from devstack.ports import free_port
-from devstack.tests.stage import Running, clean_environment, run_stack, stack_command, until
-
-# DynamoDB Local, killed under load, may lose what it acknowledged just before; DynamoDB does not.
-QUIET_SECONDS = 0.5
+from devstack.tests.stage import (
+    QUIET_SECONDS,
+    Running,
+    clean_environment,
+    run_stack,
+    stack_command,
+    token_for,
+    until,
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +34,6 @@ def stack(data):
     with run_stack(data) as running:
         running.wait_ready()
         yield running
-
-
-def token_for(user: str, data: Path) -> str:
-    command = stack_command("--data-dir", str(data), "token", "--user", user)
-    return subprocess.run(
-        command, cwd=ROOT, env=clean_environment(), check=True, capture_output=True, text=True
-    ).stdout.split()[-1]
 
 
 def kept_score(running: Running, data: Path) -> int:
@@ -108,19 +105,6 @@ def test_nothing_is_left_and_no_score_is_lost_when_the_supervisor_or_everything_
             for pid in second.snapshot():
                 os.kill(pid, signal.SIGKILL)
             second.wait_until_nothing_is_left()
-
-
-def test_make_run_stops_with_make_even_when_make_is_killed(data):
-    port = free_port()
-    with Running(
-        ["make", "run", f"PYTHON={sys.executable}", f"PORT={port}", f"DATA_DIR={data}"], port
-    ) as running:
-        running.wait_ready()
-        assert kept_score(running, data) == 17
-        running.snapshot()
-        running.process.kill()
-        running.wait_until_nothing_is_left(20)
-    assert not (data / "stack.env").exists()
 
 
 def test_demo_fills_the_page_with_data_of_its_own(data):
