@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -16,11 +17,17 @@ from devstack.files import ROOT
 from devstack.ports import free_port
 from devstack.tests.stage import call, clean_environment, stack_command
 
-OLD_PYTHON = "import sys; sys.version_info = (3, 8, 10); sys.argv = ['devstack', 'run']; import runpy"
+MUSL = "import sysconfig; sysconfig.get_config_vars()['SOABI'] = 'cpython-312-x86_64-linux-musl'"
+
+
+def call_where(change: str, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    """`python -m devstack` in an interpreter in which the statement `change` has been executed."""
+    script = f"import runpy, sys; {change}; runpy.run_module('devstack', run_name='__main__')"
+    return call([sys.executable, "-c", script, *arguments], **changes)
 
 
 def test_wrong_python_is_refused_in_one_line():
-    answer = call([sys.executable, "-c", f"{OLD_PYTHON}; runpy.run_module('devstack', run_name='__main__')"])
+    answer = call_where("sys.version_info = (3, 8, 10)", "run")
     assert answer.returncode == 2
     assert answer.stderr == "error: Python 3.11 or newer is needed, this is 3.8: try PYTHON=python3.12\n"
 
@@ -71,10 +78,34 @@ def test_disk_that_fills_up_later_is_told_once(tmp_path, monkeypatch):
     assert told == [f"disk full: 3 MB free at {tmp_path}; updates will fail until there is room"]
 
 
+def test_system_without_unix_locks_is_named_before_they_are_imported():
+    answer = call_where("sys.modules['fcntl'] = None; sys.platform = 'win32'", "run")
+    assert answer.returncode == 2
+    assert answer.stderr == (
+        "error: unsupported platform win32: the stack runs on Linux and macOS (on Windows use WSL 2)\n"
+    )
+
+
 def test_unsupported_platform_is_named(monkeypatch):
-    monkeypatch.setattr(sys, "platform", "win32")
-    with pytest.raises(StackError, match="unsupported platform win32/"):
+    monkeypatch.setattr(sys, "platform", "freebsd14")
+    with pytest.raises(StackError, match="unsupported platform freebsd14/"):
         tools.check_platform()
+
+
+@pytest.mark.parametrize("verb", ["run", "test"])
+def test_musl_is_named_before_anything_is_installed(verb):
+    answer = call_where(MUSL, verb, REDIS_URL="redis://127.0.0.1:1/0")
+    assert answer.returncode == 1
+    named = f"error: unsupported platform linux-musl/{platform.machine()}: the parts run on Linux (glibc) and"
+    assert answer.stderr.startswith(named)
+    assert len(answer.stderr.splitlines()) == 1
+
+
+def test_musl_is_no_obstacle_when_both_stores_are_given(tmp_path):
+    given = {"DYNAMODB_ENDPOINT_URL": "http://127.0.0.1:1", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    options = ("--port", str(free_port()), "--data-dir", str(tmp_path))
+    answer = call_where(MUSL, *options, "run", **given)
+    assert answer.stderr == "error: DYNAMODB_ENDPOINT_URL=http://127.0.0.1:1 does not answer\n"
 
 
 @pytest.mark.parametrize("variable", ["DYNAMODB_ENDPOINT_URL", "REDIS_URL"])
