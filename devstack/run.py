@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 from devstack import parts, process
 from devstack.console import log_of, tell
 from devstack.errors import StackError
-from devstack.files import ROOT
+from devstack.files import ROOT, mark_used
 from devstack.folder import claim, remove_addresses, space_watch, write_addresses
+from devstack.packages import VENV
 from devstack.part import Part
 from devstack.ports import answers, free_port, is_free
 from devstack.supervisor import Supervisor
@@ -29,7 +30,7 @@ def run_stack(*, data_dir: Path, port: int, demo: bool, stop_with_parent: bool) 
     folder = data_dir / "demo" if demo else data_dir
     _on_signals(_raise_stopped)
     process.guard.close()
-    process.guard.held_files = [claim(folder)]
+    process.guard.held_files = [claim(folder), mark_used(VENV)]
     _check_port(port)
     supervisor = Supervisor(tell)
     reason: StackError | None = None

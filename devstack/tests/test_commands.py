@@ -15,7 +15,7 @@ from devstack import files, folder, installer, packages, tools
 from devstack.errors import StackError
 from devstack.files import ROOT
 from devstack.ports import free_port
-from devstack.tests.stage import call, clean_environment, stack_command
+from devstack.tests.stage import call, stack_command
 
 MUSL = "import sysconfig; sysconfig.get_config_vars()['SOABI'] = 'cpython-312-x86_64-linux-musl'"
 
@@ -192,19 +192,3 @@ def test_cache_folder_can_be_chosen_and_falls_back_to_the_checkout(tmp_path, mon
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(files, "ROOT", tmp_path)
     assert files.cache_folder() == tmp_path / ".cache"
-
-
-def test_clean_keeps_data_without_a_terminal_to_ask_on(tmp_path):
-    checkout = tmp_path / "checkout"
-    shutil.copytree(ROOT / "devstack", checkout / "devstack")
-    (checkout / ".venv").mkdir()
-    (checkout / ".local").mkdir()
-    command = [sys.executable, "-m", "devstack", "--data-dir", str(checkout / ".local"), "clean"]
-    env = clean_environment(SCOREBOARD_CACHE_DIR=str(tmp_path / "cache"))
-    answer = subprocess.run(
-        command, cwd=checkout, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
-    assert answer.returncode == 0
-    assert "kept (no terminal to ask on): remove the scores" in answer.stderr
-    assert not (checkout / ".venv").exists()
-    assert (checkout / ".local").exists()
