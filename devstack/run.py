@@ -69,9 +69,9 @@ def _start(supervisor: Supervisor, folder: Path, port: int, demo: bool) -> None:
     supervisor.start(web)
     _wait(web)
     filler = ["manage.py", "rebuild_ranking", "--full", "--watch"]
-    supervisor.start(_python_part("ranking", *filler, env=env), stop_after=web)
+    _start_beside(supervisor, _python_part("ranking", *filler, env=env), stop_after=web)
     if demo:
-        supervisor.start(_python_part("demo", "-m", "devstack.demo", env=env))
+        _start_beside(supervisor, _python_part("demo", "-m", "devstack.demo", env=env))
     for line in how_to_moderate:
         tell(line)
     tell(f"ready after {time.monotonic() - began:.1f} s: http://127.0.0.1:{port}")
@@ -115,6 +115,12 @@ def _check_given(variable: str, url: str) -> None:
 def _wait(part: Part) -> None:
     part.wait_ready()
     tell(f"{part.title} answers, process {part.pid}")
+
+
+def _start_beside(supervisor: Supervisor, part: Part, stop_after: Part | None = None) -> None:
+    """Start a part to which nobody connects: there is no answer to wait for."""
+    supervisor.start(part, stop_after)
+    tell(f"{part.title} runs, process {part.pid}")
 
 
 def _python_part(name: str, *arguments: str, env: dict[str, str], port: int = 0) -> Part:

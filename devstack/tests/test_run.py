@@ -41,6 +41,13 @@ def kept_score(running: Running, data: Path) -> int:
     return running.score("ann", 1, token_for("ann", data)) - 1
 
 
+def kill_and_wait_until_it_is_back(running: Running, part: str) -> None:
+    time.sleep(QUIET_SECONDS)
+    os.kill(running.pid_of(part), signal.SIGKILL)
+    running.wait_for(rf"\| {part}\b.* died \(killed by SIGKILL\), starting it again in 0.5 s")
+    running.wait_for(rf"\| {part}\b.* is back, process \d+")
+
+
 def sign_in_as_printed(text: str) -> None:
     """As the moderator that the stack has made and told of."""
     found = re.search(r"moderate at (\S+) as (\w+), password (\S+) ", text)
@@ -57,6 +64,7 @@ def test_parts_are_named_found_and_revived_one_after_the_other(stack, data):
     text = "\n".join(stack.lines)
     for part in ("dynamodb", "valkey", "web"):
         assert re.search(rf"^stack +\| {part} \(port \d+\) answers, process \d+$", text, re.M), text
+    assert re.search(r"^stack +\| ranking runs, process \d+$", text, re.M), text
     addresses = dict(line.split("=", 1) for line in (data / "stack.env").read_text().splitlines())
     assert set(addresses) == {"DYNAMODB_ENDPOINT_URL", "REDIS_URL", "PORT"}
 
@@ -65,11 +73,8 @@ def test_parts_are_named_found_and_revived_one_after_the_other(stack, data):
 
     token = token_for("ann", data)
     assert stack.score("ann", 10, token) == 10
-    for part in ("valkey", "web", "dynamodb"):
-        time.sleep(QUIET_SECONDS)
-        os.kill(stack.pid_of(part), signal.SIGKILL)
-        stack.wait_for(rf"\| {part} \(port \d+\) died \(killed by SIGKILL\), starting it again in 0.5 s")
-        stack.wait_for(rf"\| {part} \(port \d+\) is back, process \d+")
+    for part in ("valkey", "web", "dynamodb", "ranking"):
+        kill_and_wait_until_it_is_back(stack, part)
         until(lambda: stack.board() == {"ann": 10}, 10, lambda: str(stack.board()))
     assert stack.score("ann", 5, token) == 15
 
