@@ -112,11 +112,17 @@ def test_nothing_is_left_and_no_score_is_lost_when_the_supervisor_or_everything_
             second.wait_until_nothing_is_left()
 
 
-def test_demo_fills_the_page_with_data_of_its_own(data):
+def test_demo_moves_the_page_within_ten_seconds_with_data_of_its_own(data):
     with run_stack(data, "--demo") as running:
         running.wait_ready()
-        until(lambda: len(running.board()) == 10, 20, lambda: str(running.board()))
-        assert "ann" not in running.board()
+        ready = time.monotonic()
+        until(lambda: len(running.board()) == 10, 10, lambda: str(running.board()))
+        full = running.board()
+        until(lambda: running.board() != full, ready + 10 - time.monotonic(), lambda: f"still {full}")
+        assert "ann" not in full
+        kill_and_wait_until_it_is_back(running, "demo")
+        still = running.board()
+        until(lambda: running.board() != still, 10, lambda: f"still {still}")
         assert (data / "demo" / "dynamodb").is_dir()
         running.snapshot()
         running.process.terminate()
