@@ -1,19 +1,26 @@
 """`make clean`: removes what the stack made; data and the shared download only when the answer is yes."""
 
+import contextlib
 import shutil
 import sys
 from pathlib import Path
 
 from devstack.console import say
 from devstack.errors import StackError
-from devstack.files import ROOT, cache_folder, try_lock
+from devstack.files import ROOT, cache_folder, is_used, try_lock
+from devstack.packages import VENV
 
 TOOL_CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".import_linter_cache")
 MADE = (".venv", "staticfiles", *TOOL_CACHES)
 
 
 def clean(data_dir: Path) -> int:
-    """Remove environment and caches, then ask about the data folder and the download cache."""
+    """Remove environment and caches, then ask about the data folder and the download cache.
+
+    StackError, with nothing removed, while a stack runs from this checkout, on whatever data.
+    """
+    if VENV.exists() and is_used(VENV):
+        raise StackError(f"a stack is running from {VENV}: stop it first; nothing was removed")
     for name in MADE:
         shutil.rmtree(ROOT / name, ignore_errors=True)
     for folder in [*ROOT.glob("*/**/__pycache__"), *ROOT.glob("__pycache__")]:
@@ -41,4 +48,6 @@ def _yes(question: str) -> bool:
     if not sys.stdin.isatty():
         say(f"kept (no terminal to ask on): {question}")
         return False
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    with contextlib.suppress(EOFError):
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    return False

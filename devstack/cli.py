@@ -13,6 +13,7 @@ from devstack import packages, process
 from devstack.console import say
 from devstack.errors import StackError
 from devstack.files import ROOT
+from devstack.tools import check_platform
 
 # Tests choose throw-away stores themselves; those of the person's shell must not leak in.
 STORE_VARIABLES = {"PORT", "DATA_DIR", "DYNAMODB_ENDPOINT_URL", "REDIS_URL", "DATABASE_URL"}
@@ -70,6 +71,8 @@ def _main(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         from devstack.clean import clean
 
         return clean(data_folder(options.data_dir))
+    if _starts_stores(verb):
+        check_platform()  # before minutes are spent on packages
     packages.ensure("test" if verb in DEV_VERBS else "run")
     if Path(sys.prefix).resolve() != packages.VENV.resolve():
         process.guard.close()
@@ -77,6 +80,12 @@ def _main(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         os.execve(command[0], command, _environment_for(options))
     os.environ.update(_environment_for(options))
     return VERBS[verb](options)
+
+
+def _starts_stores(verb: str) -> bool:
+    """Whether stores of ours will run: for the tests always, for the stack unless both are given."""
+    given = os.environ.get("DYNAMODB_ENDPOINT_URL") and os.environ.get("REDIS_URL")
+    return verb == "test" or (verb == "run" and not given)
 
 
 def _environment_for(options: argparse.Namespace) -> dict[str, str]:

@@ -50,7 +50,7 @@ class Field:
 
     def moves(self, now: float) -> Iterator[Move]:
         """What happens next: one update, a tie, or a burst of many."""
-        if now > self.star_until:
+        if now >= self.star_until:
             self.star, self.star_until = self.dice.choice(PLAYERS), now + STAR_SECONDS
         chance = self.dice.random()
         if chance < 0.03:

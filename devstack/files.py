@@ -63,6 +63,25 @@ def try_lock(path: Path) -> int | None:
     return descriptor
 
 
+def mark_used(folder: Path) -> int:
+    """A file descriptor that marks the folder as in use, by us and maybe by others, until it is closed."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+def is_used(folder: Path) -> bool:
+    """Whether a process that still runs has marked the folder as in use."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file `path`, waiting for whoever has it; it is freed when the process dies."""

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 from devstack import parts, process
 from devstack.console import log_of, tell
 from devstack.errors import StackError
-from devstack.files import ROOT
+from devstack.files import ROOT, mark_used
 from devstack.folder import claim, remove_addresses, space_watch, write_addresses
+from devstack.packages import VENV
 from devstack.part import Part
 from devstack.ports import answers, free_port, is_free
 from devstack.supervisor import Supervisor
@@ -29,7 +30,7 @@ def run_stack(*, data_dir: Path, port: int, demo: bool, stop_with_parent: bool) 
     folder = data_dir / "demo" if demo else data_dir
     _on_signals(_raise_stopped)
     process.guard.close()
-    process.guard.held_files = [claim(folder)]
+    process.guard.held_files = [claim(folder), mark_used(VENV)]
     _check_port(port)
     supervisor = Supervisor(tell)
     reason: StackError | None = None
@@ -68,9 +69,9 @@ def _start(supervisor: Supervisor, folder: Path, port: int, demo: bool) -> None:
     supervisor.start(web)
     _wait(web)
     filler = ["manage.py", "rebuild_ranking", "--full", "--watch"]
-    supervisor.start(_python_part("ranking", *filler, env=env), stop_after=web)
+    _start_beside(supervisor, _python_part("ranking", *filler, env=env), stop_after=web)
     if demo:
-        supervisor.start(_python_part("demo", "-m", "devstack.demo", env=env))
+        _start_beside(supervisor, _python_part("demo", "-m", "devstack.demo", env=env))
     for line in how_to_moderate:
         tell(line)
     tell(f"ready after {time.monotonic() - began:.1f} s: http://127.0.0.1:{port}")
@@ -114,6 +115,12 @@ def _check_given(variable: str, url: str) -> None:
 def _wait(part: Part) -> None:
     part.wait_ready()
     tell(f"{part.title} answers, process {part.pid}")
+
+
+def _start_beside(supervisor: Supervisor, part: Part, stop_after: Part | None = None) -> None:
+    """Start a part to which nobody connects: there is no answer to wait for."""
+    supervisor.start(part, stop_after)
+    tell(f"{part.title} runs, process {part.pid}")
 
 
 def _python_part(name: str, *arguments: str, env: dict[str, str], port: int = 0) -> Part:

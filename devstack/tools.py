@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from devstack.console import say
@@ -20,9 +21,12 @@ MACHINES = ("x86_64", "amd64", "aarch64", "arm64")
 
 def check_platform() -> None:
     """StackError unless the wheels of the parts exist for this machine."""
-    if sys.platform not in ("linux", "darwin") or platform.machine() not in MACHINES:
+    # Alpine and the like have musl in glibc's place, for which no part is made.
+    musl = "-musl" if "musl" in str(sysconfig.get_config_var("SOABI")) else ""
+    system = sys.platform + musl
+    if system not in ("linux", "darwin") or platform.machine() not in MACHINES:
         raise StackError(
-            f"unsupported platform {sys.platform}/{platform.machine()}: the parts run on Linux and macOS,"
+            f"unsupported platform {system}/{platform.machine()}: the parts run on Linux (glibc) and macOS,"
             " x86-64 and arm64 (on Windows use WSL 2); elsewhere set DYNAMODB_ENDPOINT_URL and REDIS_URL"
         )
 

@@ -1,6 +1,7 @@
 """Imitated machines: a fresh checkout, an empty home and cache, and on the PATH only what is named."""
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +40,13 @@ def bare_environment(folder: Path, *programs: Path) -> dict[str, str]:
 def start(checkout: Path, env: Mapping[str, str]) -> Running:
     """`make run` there, on a free port."""
     port = free_port()
-    python = f"{env['PATH']}/python3"
-    command = [python, "-m", "devstack", "--port", str(port), "run"]
-    return Running(command, port, cwd=checkout, env=dict(env))
+    return Running(_command(env, "--port", str(port), "run"), port, cwd=checkout, env=dict(env))
+
+
+def call(checkout: Path, env: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Another verb there, to its end."""
+    return subprocess.run(_command(env, *arguments), cwd=checkout, env=env, capture_output=True, text=True)
+
+
+def _command(env: Mapping[str, str], *arguments: str) -> list[str]:
+    return [f"{env['PATH']}/python3", "-m", "devstack", *arguments]

@@ -30,6 +30,8 @@ OUR_VARIABLES = (
     "DJANGO_SETTINGS_MODULE",
     "MAKEFLAGS",
 )
+# DynamoDB Local, killed under load, may lose what it acknowledged just before; DynamoDB does not.
+QUIET_SECONDS = 0.5
 
 
 def clean_environment(**changes: str) -> dict[str, str]:
@@ -39,6 +41,21 @@ def clean_environment(**changes: str) -> dict[str, str]:
 
 def stack_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "devstack", *arguments]
+
+
+def call(command: Sequence[str], **changes: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in the checkout to its end, as from a person's shell but without a terminal."""
+    env = clean_environment(**changes)
+    return subprocess.run(
+        command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+    )
+
+
+def token_for(user: str, data: Path) -> str:
+    """A token of the local issuer of that data folder."""
+    answer = call(stack_command("--data-dir", str(data), "token", "--user", user))
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout.split()[-1]
 
 
 class Running:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -14,20 +15,19 @@ from devstack import files, folder, installer, packages, tools
 from devstack.errors import StackError
 from devstack.files import ROOT
 from devstack.ports import free_port
-from devstack.tests.stage import clean_environment, stack_command
+from devstack.tests.stage import call, stack_command
 
-OLD_PYTHON = "import sys; sys.version_info = (3, 8, 10); sys.argv = ['devstack', 'run']; import runpy"
+MUSL = "import sysconfig; sysconfig.get_config_vars()['SOABI'] = 'cpython-312-x86_64-linux-musl'"
 
 
-def call(command, **changes) -> subprocess.CompletedProcess[str]:
-    env = clean_environment(**changes)
-    return subprocess.run(
-        command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
-    )
+def call_where(change: str, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    """`python -m devstack` in an interpreter in which the statement `change` has been executed."""
+    script = f"import runpy, sys; {change}; runpy.run_module('devstack', run_name='__main__')"
+    return call([sys.executable, "-c", script, *arguments], **changes)
 
 
 def test_wrong_python_is_refused_in_one_line():
-    answer = call([sys.executable, "-c", f"{OLD_PYTHON}; runpy.run_module('devstack', run_name='__main__')"])
+    answer = call_where("sys.version_info = (3, 8, 10)", "run")
     assert answer.returncode == 2
     assert answer.stderr == "error: Python 3.11 or newer is needed, this is 3.8: try PYTHON=python3.12\n"
 
@@ -78,10 +78,34 @@ def test_disk_that_fills_up_later_is_told_once(tmp_path, monkeypatch):
     assert told == [f"disk full: 3 MB free at {tmp_path}; updates will fail until there is room"]
 
 
+def test_system_without_unix_locks_is_named_before_they_are_imported():
+    answer = call_where("sys.modules['fcntl'] = None; sys.platform = 'win32'", "run")
+    assert answer.returncode == 2
+    assert answer.stderr == (
+        "error: unsupported platform win32: the stack runs on Linux and macOS (on Windows use WSL 2)\n"
+    )
+
+
 def test_unsupported_platform_is_named(monkeypatch):
-    monkeypatch.setattr(sys, "platform", "win32")
-    with pytest.raises(StackError, match="unsupported platform win32/"):
+    monkeypatch.setattr(sys, "platform", "freebsd14")
+    with pytest.raises(StackError, match="unsupported platform freebsd14/"):
         tools.check_platform()
+
+
+@pytest.mark.parametrize("verb", ["run", "test"])
+def test_musl_is_named_before_anything_is_installed(verb):
+    answer = call_where(MUSL, verb, REDIS_URL="redis://127.0.0.1:1/0")
+    assert answer.returncode == 1
+    named = f"error: unsupported platform linux-musl/{platform.machine()}: the parts run on Linux (glibc) and"
+    assert answer.stderr.startswith(named)
+    assert len(answer.stderr.splitlines()) == 1
+
+
+def test_musl_is_no_obstacle_when_both_stores_are_given(tmp_path):
+    given = {"DYNAMODB_ENDPOINT_URL": "http://127.0.0.1:1", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    options = ("--port", str(free_port()), "--data-dir", str(tmp_path))
+    answer = call_where(MUSL, *options, "run", **given)
+    assert answer.stderr == "error: DYNAMODB_ENDPOINT_URL=http://127.0.0.1:1 does not answer\n"
 
 
 @pytest.mark.parametrize("variable", ["DYNAMODB_ENDPOINT_URL", "REDIS_URL"])
@@ -95,19 +119,10 @@ def test_given_store_that_does_not_answer_is_named(tmp_path, variable):
     assert answer.stderr == f"error: {variable}=redis://127.0.0.1:1/0 does not answer\n"
 
 
-def test_token_wants_its_user_on_the_command_line():
-    for command in (["make", "-s", "token"], ["make", "-s", "token", "USER="]):
-        answer = call(command, USER="somebody")
-        assert answer.returncode != 0
-        assert answer.stderr.startswith("error: say whose token: make -s token USER=ann\n")
-        assert answer.stdout == ""
-
-
 @pytest.mark.parametrize("data_dir", ["relative", "absolute"])
 def test_token_stands_alone_on_the_last_line(tmp_path, data_dir):
     chosen = str(tmp_path) if data_dir == "absolute" else os.path.relpath(tmp_path, ROOT)
-    python = f"PYTHON={sys.executable}"
-    answer = call(["make", "-s", "token", python, "USER=ann", f"DATA_DIR={chosen}"])
+    answer = call(stack_command("--data-dir", chosen, "token", "--user", "ann"))
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.splitlines()[-1].count(".") == 2
     assert (tmp_path / "issuer").is_dir()
@@ -117,12 +132,6 @@ def test_verify_says_when_nothing_runs(tmp_path):
     answer = call(stack_command("--data-dir", str(tmp_path), "verify"))
     assert answer.returncode == 1
     assert answer.stderr.startswith("error: nothing runs on this data folder: start `make run` first")
-
-
-def test_help_lists_every_verb():
-    listed = call(["make"]).stdout
-    verbs = ["run", "test", "lint", "token", "verify", "bench-path", "clean"]
-    assert all(f"  make {verb} " in listed for verb in verbs)
 
 
 def test_package_registry_that_does_not_answer_is_told_in_one_line(tmp_path, monkeypatch):
@@ -183,19 +192,3 @@ def test_cache_folder_can_be_chosen_and_falls_back_to_the_checkout(tmp_path, mon
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(files, "ROOT", tmp_path)
     assert files.cache_folder() == tmp_path / ".cache"
-
-
-def test_clean_keeps_data_without_a_terminal_to_ask_on(tmp_path):
-    checkout = tmp_path / "checkout"
-    shutil.copytree(ROOT / "devstack", checkout / "devstack")
-    (checkout / ".venv").mkdir()
-    (checkout / ".local").mkdir()
-    command = [sys.executable, "-m", "devstack", "--data-dir", str(checkout / ".local"), "clean"]
-    env = clean_environment(SCOREBOARD_CACHE_DIR=str(tmp_path / "cache"))
-    answer = subprocess.run(
-        command, cwd=checkout, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
-    assert answer.returncode == 0
-    assert "kept (no terminal to ask on): remove the scores" in answer.stderr
-    assert not (checkout / ".venv").exists()
-    assert (checkout / ".local").exists()

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,10 +12,15 @@ import pytest
 
 from devstack.files import ROOT
 from devstack.ports import free_port
-from devstack.tests.stage import Running, clean_environment, run_stack, stack_command, until
-
-# DynamoDB Local, killed under load, may lose what it acknowledged just before; DynamoDB does not.
-QUIET_SECONDS = 0.5
+from devstack.tests.stage import (
+    QUIET_SECONDS,
+    Running,
+    clean_environment,
+    run_stack,
+    stack_command,
+    token_for,
+    until,
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +36,16 @@ def stack(data):
         yield running
 
 
-def token_for(user: str, data: Path) -> str:
-    command = stack_command("--data-dir", str(data), "token", "--user", user)
-    return subprocess.run(
-        command, cwd=ROOT, env=clean_environment(), check=True, capture_output=True, text=True
-    ).stdout.split()[-1]
-
-
 def kept_score(running: Running, data: Path) -> int:
     """Ann's score, asked for by raising it by one."""
     return running.score("ann", 1, token_for("ann", data)) - 1
+
+
+def kill_and_wait_until_it_is_back(running: Running, part: str) -> None:
+    time.sleep(QUIET_SECONDS)
+    os.kill(running.pid_of(part), signal.SIGKILL)
+    running.wait_for(rf"\| {part}\b.* died \(killed by SIGKILL\), starting it again in 0.5 s")
+    running.wait_for(rf"\| {part}\b.* is back, process \d+")
 
 
 def sign_in_as_printed(text: str) -> None:
@@ -60,6 +64,7 @@ def test_parts_are_named_found_and_revived_one_after_the_other(stack, data):
     text = "\n".join(stack.lines)
     for part in ("dynamodb", "valkey", "web"):
         assert re.search(rf"^stack +\| {part} \(port \d+\) answers, process \d+$", text, re.M), text
+    assert re.search(r"^stack +\| ranking runs, process \d+$", text, re.M), text
     addresses = dict(line.split("=", 1) for line in (data / "stack.env").read_text().splitlines())
     assert set(addresses) == {"DYNAMODB_ENDPOINT_URL", "REDIS_URL", "PORT"}
 
@@ -68,11 +73,8 @@ def test_parts_are_named_found_and_revived_one_after_the_other(stack, data):
 
     token = token_for("ann", data)
     assert stack.score("ann", 10, token) == 10
-    for part in ("valkey", "web", "dynamodb"):
-        time.sleep(QUIET_SECONDS)
-        os.kill(stack.pid_of(part), signal.SIGKILL)
-        stack.wait_for(rf"\| {part} \(port \d+\) died \(killed by SIGKILL\), starting it again in 0.5 s")
-        stack.wait_for(rf"\| {part} \(port \d+\) is back, process \d+")
+    for part in ("valkey", "web", "dynamodb", "ranking"):
+        kill_and_wait_until_it_is_back(stack, part)
         until(lambda: stack.board() == {"ann": 10}, 10, lambda: str(stack.board()))
     assert stack.score("ann", 5, token) == 15
 
@@ -110,24 +112,17 @@ def test_nothing_is_left_and_no_score_is_lost_when_the_supervisor_or_everything_
             second.wait_until_nothing_is_left()
 
 
-def test_make_run_stops_with_make_even_when_make_is_killed(data):
-    port = free_port()
-    with Running(
-        ["make", "run", f"PYTHON={sys.executable}", f"PORT={port}", f"DATA_DIR={data}"], port
-    ) as running:
-        running.wait_ready()
-        assert kept_score(running, data) == 17
-        running.snapshot()
-        running.process.kill()
-        running.wait_until_nothing_is_left(20)
-    assert not (data / "stack.env").exists()
-
-
-def test_demo_fills_the_page_with_data_of_its_own(data):
+def test_demo_moves_the_page_within_ten_seconds_with_data_of_its_own(data):
     with run_stack(data, "--demo") as running:
         running.wait_ready()
-        until(lambda: len(running.board()) == 10, 20, lambda: str(running.board()))
-        assert "ann" not in running.board()
+        ready = time.monotonic()
+        until(lambda: len(running.board()) == 10, 10, lambda: str(running.board()))
+        full = running.board()
+        until(lambda: running.board() != full, ready + 10 - time.monotonic(), lambda: f"still {full}")
+        assert "ann" not in full
+        kill_and_wait_until_it_is_back(running, "demo")
+        still = running.board()
+        until(lambda: running.board() != still, 10, lambda: f"still {still}")
         assert (data / "demo" / "dynamodb").is_dir()
         running.snapshot()
         running.process.terminate()
