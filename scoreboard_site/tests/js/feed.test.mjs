@@ -121,7 +121,16 @@ test("an older or equal revision is never shown", () => {
   assert.deepEqual(revisions(), [7, 8]);
 });
 
-test("unknown fields, unknown types and noise are ignored", () => {
+test("a board with fields it does not know is shown", () => {
+  feed.start();
+  const row = { rank: 1, userId: "ann", name: null, score: 6, badge: "gold" };
+  world.send({ type: "board", revision: 6, asOf: world.iso(), top10: [row], season: { id: 7 } });
+  assert.deepEqual(revisions(), [6]);
+  const { rank, userId, name, score } = boards[0].top10[0];
+  assert.deepEqual({ rank, userId, name, score }, { rank: 1, userId: "ann", name: null, score: 6 });
+});
+
+test("unknown types and noise are ignored", () => {
   feed.start();
   world.send("no json");
   world.send({ type: "weather", revision: 99 });
