@@ -108,9 +108,14 @@ class ScoreboardServer(Server):  # type: ignore[misc]
             background.start()
             if self._options.endpoint:
                 listening = serverFromString(reactor, self._options.endpoint).listen(self._factory)
-                self._ports.append(await listening.asFuture(self._loop))
+                port = await listening.asFuture(self._loop)
             else:
-                self._ports.append(_listen(self._options, self._factory))
+                port = _listen(self._options, self._factory)
+            # An endpoint has listened already, with a backlog of its own: this one replaces it.
+            port.socket.listen(self._options.backlog)
+            # Every accepted connection inherits it.
+            port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+            self._ports.append(port)
         except Exception as error:  # OSError, and whatever an endpoint may raise
             logger.critical("cannot serve: %s: %s", type(error).__name__, error)
             self._failed = True
@@ -142,12 +147,8 @@ def run(application: Any, options: Options) -> None:
 def _listen(options: Options, factory: Factory) -> Any:
     """A listening port on a socket of our own making. Raises OSError."""
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    with socket.create_server(
-        (options.host, options.port), family=family, backlog=options.backlog
-    ) as listener:
+    with socket.create_server((options.host, options.port), family=family) as listener:
         listener.setblocking(False)
-        # Every accepted connection inherits it.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         return reactor.adoptStreamPort(listener.fileno(), family, factory)
 
 

@@ -1,6 +1,7 @@
-"""The real server with boards from nowhere, one after the other: `python -m realtime.tests.pump PORT`.
+"""The real server with boards from nowhere, one after the other: `... PORT`, or an endpoint in its place.
 
-Environment: PUMP_INTERVAL_S between boards, PUMP_BEHIND_S how long a viewer may be behind.
+Environment: PUMP_INTERVAL_S between boards, PUMP_BEHIND_S how long a viewer may be behind, PUMP_PING_S how
+often it is pinged, PUMP_PONG_S how long it may take to answer.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ def next_board(seen: int) -> Board:
 
 if __name__ == "__main__":
     hub.MIN_INTERVAL_S = 0.0
-    websocket.BEHIND_S = float(os.environ.get("PUMP_BEHIND_S", "30"))
+    for name in ("BEHIND_S", "PING_S", "PONG_S"):
+        if f"PUMP_{name}" in os.environ:
+            setattr(websocket, name, float(os.environ[f"PUMP_{name}"]))
     hub.hub.source = next_board
-    server.run(application, server.Options(port=int(sys.argv[1])))
+    where = sys.argv[1]
+    server.run(
+        application, server.Options(port=int(where)) if where.isdigit() else server.Options(endpoint=where)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from typing import Any, NamedTuple
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -45,14 +46,18 @@ def client_frame(
 
 
 class RawViewer:
-    """One connection. `receive_buffer` (bytes) makes it a client that holds little."""
+    """One connection; over TLS with `trust`. `receive_buffer` (bytes) makes it a client that holds little."""
 
-    def __init__(self, port: int, *, receive_buffer: int | None = None) -> None:
+    def __init__(
+        self, port: int, *, receive_buffer: int | None = None, trust: ssl.SSLContext | None = None
+    ) -> None:
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(5)
         self.socket.connect(("127.0.0.1", port))
+        if trust:
+            self.socket = trust.wrap_socket(self.socket, server_hostname="localhost")
         self._buffer = b""
 
     def __enter__(self) -> RawViewer:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
+from realtime.server import SEND_BUFFER
+from realtime.tests.kernel import resident_kib, unsent_bytes
 from realtime.tests.raw import TEXT, RawViewer
+from realtime.tests.tls import tls_server
 from scoreboard_site.tests.processes import server
 
 PUMP = ("-m", "realtime.tests.pump")
-
-
-def resident_kib(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0])
 
 
 def read_revisions(viewer: RawViewer, seconds: float) -> list[int]:
@@ -40,7 +37,7 @@ def test_who_pauses_skips_boards_never_sees_an_older_one_and_ends_at_the_newest(
 
 
 def test_who_stays_behind_is_closed_and_costs_no_memory(running_stores):
-    with server(PUMP, PUMP_BEHIND_S="1") as part, ExitStack() as stack:
+    with server(PUMP, probe="/livez", PUMP_BEHIND_S="1") as part, ExitStack() as stack:
         silent = [stack.enter_context(RawViewer(part.port, receive_buffer=4096)) for _ in range(200)]
         for number, viewer in enumerate(silent):
             viewer.opened()
@@ -57,6 +54,24 @@ def test_who_stays_behind_is_closed_and_costs_no_memory(running_stores):
         assert [last_frame_code(viewer) for viewer in silent[:4]] == [4408] * 4
         read_revisions(normal, 2.5)
         assert all(ended(viewer) for viewer in silent[4:])
+
+
+def test_over_tls_who_does_not_read_is_bounded_too_and_closed(running_stores, tmp_path):
+    with tls_server(tmp_path, PUMP, PUMP_BEHIND_S="3") as (part, trust), ExitStack() as stack:
+
+        def viewer(**options) -> RawViewer:
+            return stack.enter_context(RawViewer(part.port, trust=trust, **options)).opened()
+
+        silent = [viewer(receive_buffer=4096) for _ in range(50)]
+        normal = viewer()
+        before = resident_kib(part.pid)
+        read_revisions(normal, 2.0)
+        # Some 20 MiB of boards were made for them. 64 KiB of each may wait in the transport, in two pieces.
+        assert resident_kib(part.pid) - before < 50 * 128
+        assert SEND_BUFFER < max(unsent_bytes(part.port)) <= 2 * SEND_BUFFER
+        assert time.time_ns() // 1000 - normal.read().message["revision"] < 1_000_000
+        read_revisions(normal, 6.0)
+        assert all(ended(viewer) for viewer in silent)
 
 
 def last_frame_code(viewer: RawViewer) -> int:

@@ -5,20 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
-import ssl
-import sys
-from functools import partial
+import socket
+from contextlib import ExitStack
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from devstack.part import Part
-from devstack.ports import answers as is_taken
-from devstack.ports import free_port
 from realtime.tests.raw import ACCEPT, BINARY, CLOSE, PING, PONG, TEXT, RawViewer
-from realtime.tests.tls import make_certificate
-from scoreboard_site.tests.processes import ROOT, post, server
+from realtime.tests.tls import tls_server
+from scoreboard_site.tests.processes import post, server
 from scores import local_issuer
 from scores.identity import WRITE_SCOPE
 from scores.tests import stage
@@ -131,28 +127,25 @@ def test_who_does_not_answer_a_close_is_dropped(viewer):
 
 def test_it_works_over_tls(running_stores, tmp_path):
     stage.reset()
-    key, certificate = make_certificate(tmp_path)
-    port = free_port()
-    endpoint = f"ssl:{port}:privateKey={key}:certKey={certificate}:interface=127.0.0.1"
-    part = Part(
-        "web over TLS",
-        [sys.executable, "manage.py", "serve", "--endpoint", endpoint],
-        port=port,
-        probe=partial(is_taken, port),
-        cwd=ROOT,
-    )
-    part.start()
-    try:
-        part.wait_ready()
-        trust = ssl.create_default_context(cafile=certificate)
-        with connect(f"wss://localhost:{port}/ws/scoreboard", ssl=trust) as viewer:
-            assert json.loads(viewer.recv(timeout=5))["type"] == "board"
-            stage.add("ann", 10)
-            while not json.loads(viewer.recv(timeout=5))["top10"]:
-                pass
-            os.kill(part.pid, signal.SIGTERM)
-            with pytest.raises(ConnectionClosed) as closed:
-                viewer.recv(timeout=5)
-            assert closed.value.rcvd.code == 1012
-    finally:
-        part.stop()
+    with (
+        tls_server(tmp_path) as (part, trust),
+        connect(f"wss://localhost:{part.port}/ws/scoreboard", ssl=trust) as viewer,
+    ):
+        assert json.loads(viewer.recv(timeout=5))["type"] == "board"
+        stage.add("ann", 10)
+        while not json.loads(viewer.recv(timeout=5))["top10"]:
+            pass
+        os.kill(part.pid, signal.SIGTERM)
+        with pytest.raises(ConnectionClosed) as closed:
+            viewer.recv(timeout=5)
+        assert closed.value.rcvd.code == 1012
+
+
+def test_many_may_wait_for_accept_at_an_endpoint_too(running_stores, tmp_path):
+    with tls_server(tmp_path) as (part, _), ExitStack() as stack:
+        os.kill(part.pid, signal.SIGSTOP)
+        try:
+            for _ in range(100):  # Twisted's own backlog is 50
+                stack.enter_context(socket.create_connection(("127.0.0.1", part.port), timeout=0.5))
+        finally:
+            os.kill(part.pid, signal.SIGCONT)

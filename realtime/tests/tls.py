@@ -1,14 +1,48 @@
-"""A key and a certificate for localhost, of nobody's authority."""
+"""A server process behind a TLS endpoint, with a certificate for localhost of nobody's authority."""
 
 from __future__ import annotations
 
+import os
+import ssl
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from devstack.part import Part
+from devstack.ports import answers, free_port
+from scoreboard_site.tests.processes import ROOT
+
+
+@contextmanager
+def tls_server(
+    folder: Path, command: tuple[str, ...] = ("manage.py", "serve", "--endpoint"), **environment: str
+) -> Iterator[tuple[Part, ssl.SSLContext]]:
+    """A server process and what its clients trust. `command` ends where the endpoint belongs."""
+    key, certificate = make_certificate(folder)
+    port = free_port()
+    endpoint = f"ssl:{port}:privateKey={key}:certKey={certificate}:interface=127.0.0.1"
+    part = Part(
+        "web over TLS",
+        [sys.executable, *command, endpoint],
+        port=port,
+        probe=partial(answers, port),
+        env=os.environ | environment,
+        cwd=ROOT,
+    )
+    part.start()
+    try:
+        part.wait_ready()
+        yield part, ssl.create_default_context(cafile=certificate)
+    finally:
+        part.stop()
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:

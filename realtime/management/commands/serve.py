@@ -22,7 +22,8 @@ class Command(BaseCommand):
             "--backlog",
             type=int,
             default=usual.backlog,
-            help="connections that may wait for accept, as far as somaxconn allows (default: %(default)s)",
+            help="connections that may wait for accept, as far as somaxconn allows, also with --endpoint "
+            "(default: %(default)s)",
         )
         parser.add_argument(
             "--keep-alive",
