@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 from realtime.server import SEND_BUFFER
 from realtime.tests.kernel import resident_kib, unsent_bytes
-from realtime.tests.raw import TEXT, RawViewer
+from realtime.tests.raw import PING, PONG, TEXT, RawViewer
 from realtime.tests.tls import tls_server
 from scoreboard_site.tests.processes import server
 
@@ -72,6 +72,19 @@ def test_over_tls_who_does_not_read_is_bounded_too_and_closed(running_stores, tm
         assert time.time_ns() // 1000 - normal.read().message["revision"] < 1_000_000
         read_revisions(normal, 6.0)
         assert all(ended(viewer) for viewer in silent)
+
+
+def test_who_answers_pings_stays_and_who_does_not_is_closed(running_stores):
+    times = {"PUMP_PING_S": "0.5", "PUMP_PONG_S": "1", "PUMP_INTERVAL_S": "0.5"}
+    with server(PUMP, probe="/livez", **times) as part, RawViewer(part.port) as silent:
+        silent.opened()
+        with RawViewer(part.port) as lively:
+            lively.opened()
+            for _ in range(3):
+                assert lively.read_control().opcode == PING
+                lively.say(PONG)
+        assert silent.read_control().opcode == PING
+        assert silent.read_control().close_code == 4410
 
 
 def last_frame_code(viewer: RawViewer) -> int:
