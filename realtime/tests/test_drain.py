@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -31,8 +33,17 @@ def exit_code(part, seconds):
     return part._process.wait(seconds)
 
 
+def told_to_come_back(viewer):
+    """When the viewer was closed with 1012 (s)."""
+    frame = viewer.read_control()
+    moment = time.monotonic()
+    assert frame.close_code == 1012
+    viewer.say(8, frame.payload)
+    return moment
+
+
 def test_requests_are_answered_sockets_get_1012_and_the_process_ends(token, dynamodb_pid):
-    with ExitStack() as stack, server() as part, httpx.Client() as client, ThreadPoolExecutor(8) as pool:
+    with ExitStack() as stack, server() as part, httpx.Client() as client, ThreadPoolExecutor(58) as pool:
         viewers = [stack.enter_context(RawViewer(part.port)).opened() for _ in range(50)]
 
         def write(number):
@@ -43,6 +54,7 @@ def test_requests_are_answered_sockets_get_1012_and_the_process_ends(token, dyna
         assert set(pool.map(write, range(8))) == {200}  # connections everywhere
         os.kill(dynamodb_pid, signal.SIGSTOP)
         waiting = [pool.submit(write, number) for number in range(8)]
+        closed = [pool.submit(told_to_come_back, viewer) for viewer in viewers]
         time.sleep(0.2)
         os.kill(part.pid, signal.SIGTERM)
         time.sleep(0.1)
@@ -51,12 +63,9 @@ def test_requests_are_answered_sockets_get_1012_and_the_process_ends(token, dyna
         assert [future.result() for future in waiting] == [200] * 8
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", part.port)).close()
-        moments = []
-        for viewer in viewers:
-            frame = viewer.read_control()
-            assert frame.close_code == 1012
-            moments.append(time.monotonic())
-            viewer.say(8, frame.payload)
+        moments = sorted(future.result() for future in closed)
+        assert 0.7 < moments[-1] - moments[0] < 2
+        assert max(later - earlier for earlier, later in pairwise(moments)) < 0.5, "not spread evenly"
         assert exit_code(part, 15) == 0
         assert not [line for line in part.last_lines if "Traceback" in line]
 
@@ -86,6 +95,42 @@ def test_other_consumers_are_told_and_their_sockets_get_1012():
         viewer.say(8, frame.payload)
         assert exit_code(part, 15) == 0
         assert "disconnected with 1012" in part.last_lines
+
+
+def test_readiness_is_503_while_it_drains_also_on_a_connection_kept_alive(token):
+    with (
+        server() as part,
+        RawViewer(part.port) as viewer,
+        closing(http.client.HTTPConnection("127.0.0.1", part.port, timeout=5)) as kept,
+    ):
+        viewer.opened()  # closing it takes a second, for which the process is still there
+        kept.request("GET", "/readyz")
+        assert kept.getresponse().read() == b"ready\n"
+        os.kill(part.pid, signal.SIGTERM)
+        time.sleep(0.2)
+        kept.request("GET", "/readyz")
+        answer = kept.getresponse()
+        assert (answer.status, answer.headers["Connection"]) == (503, "close")
+
+
+def test_the_end_of_the_grace_period_ends_the_process(token, dynamodb_pid):
+    command = ("manage.py", "serve", "--grace", "0.5", "--port")
+    with server(command) as part, ThreadPoolExecutor(1) as pool:
+        assert post(part, token, "ann", 1, "first").status_code == 200
+        os.kill(dynamodb_pid, signal.SIGSTOP)
+        try:
+            hanging = pool.submit(post, part, token, "ann", 1, "hanging")  # for 2 s
+            time.sleep(0.3)
+            began = time.monotonic()
+            os.kill(part.pid, signal.SIGTERM)
+            assert exit_code(part, 5) == 1
+            assert 0.4 < time.monotonic() - began < 1.4
+            with pytest.raises(httpx.TransportError):
+                hanging.result()
+        finally:
+            os.kill(dynamodb_pid, signal.SIGCONT)
+        part.reap()
+        assert any("the grace period is over" in line for line in part.last_lines)
 
 
 def test_a_second_signal_stops_at_once(token, dynamodb_pid):
