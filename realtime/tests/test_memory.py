@@ -1,0 +1,29 @@
+"""What an open socket costs that has nothing to do, on the real server."""
+
+from __future__ import annotations
+
+import resource
+import time
+from contextlib import ExitStack
+
+from realtime.tests.kernel import resident_kib
+from realtime.tests.raw import RawViewer
+from scoreboard_site.tests.processes import server
+
+FIRST, MORE = 200, 1000
+
+
+def test_a_thousand_idle_sockets_cost_less_than_16_kib_each(stores):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with server() as part, ExitStack() as stack:
+
+        def open_more(count: int) -> int:
+            for _ in range(count):
+                stack.enter_context(RawViewer(part.port)).opened()
+            time.sleep(1.5)
+            return resident_kib(part.pid)
+
+        # The first ones also pay for what the process grows by only once.
+        before = open_more(FIRST)
+        assert (open_more(MORE) - before) / MORE < 16
