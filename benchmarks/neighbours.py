@@ -1,7 +1,7 @@
 """What viewers do to each other and to HTTP on our server: `python -m benchmarks.neighbours`.
 
 - loop: what a board costs, against a bare loop over the very same sockets.
-- storm: 5,000 sockets at once, as after a restart; how long until the last has its board.
+- storm: 5,000 sockets at once, as after a restart: the time to the last one's board, and requests meanwhile.
 - HTTP: how long requests take while boards go out to 5,000 sockets, and while none do.
 - slow readers: 2,000 sockets that never read, 500 of which send a byte now and then, next to 50 that do.
 - refusals: how long a 503 takes while every write thread is busy, because DynamoDB is slow.
@@ -42,20 +42,25 @@ def summary(milliseconds: list[float]) -> str:
     )
 
 
-def while_(work: Callable[[], object], port: int, path: str) -> list[float]:
-    """How long (ms) each GET of `path` took, one after the other, while `work` went on."""
+def while_(work: Callable[[], object], port: int, *paths: str) -> list[list[float]]:
+    """How long (ms) each GET took while `work` went on, by path: one after the other, in turn."""
     thread = threading.Thread(target=work)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("GET", path)
-    connection.getresponse().read()
-    thread.start()
-    times = []
-    while thread.is_alive():
+
+    def get(path: str) -> float:
         began = time.perf_counter()
         connection.request("GET", path)
         connection.getresponse().read()
-        times.append((time.perf_counter() - began) * 1000)
-        time.sleep(0.005)
+        return (time.perf_counter() - began) * 1000
+
+    for path in paths:
+        get(path)
+    thread.start()
+    times: list[list[float]] = [[] for _ in paths]
+    while thread.is_alive():
+        for path, took in zip(paths, times, strict=True):
+            took.append(get(path))
+            time.sleep(0.005)
     connection.close()
     return times
 
@@ -88,11 +93,12 @@ def storm(sockets: int) -> None:
     clients = []
     try:
         work = lambda: clients.append(open_client(pair, sockets, sockets))  # noqa: E731
-        times = while_(work, pair.port, "/livez")
+        live, board = while_(work, pair.port, "/livez", "/score/top10")
         opened = clients[0][1]
         print(
             f"storm: {opened['sockets']} of {sockets} open, {opened['failed']} failed, the last board after "
-            f"{opened['slowest_first_us'] / 1000:.0f} ms; GET /livez meanwhile: {summary(times)}"
+            f"{opened['slowest_first_us'] / 1000:.0f} ms; meanwhile GET /livez: {summary(live)}; "
+            f"GET /score/top10: {summary(board)}"
         )
     finally:
         for client, _ in clients:
@@ -105,8 +111,8 @@ def http_beside(sockets: int) -> None:
     client, _ = open_client(pair, sockets, 200)
     try:
         for path in ("/livez", "/score/top10"):
-            idle = while_(lambda: time.sleep(8), pair.port, path)
-            busy = while_(lambda: pair.server.ask("run 8 200"), pair.port, path)
+            [idle] = while_(lambda: time.sleep(8), pair.port, path)
+            [busy] = while_(lambda: pair.server.ask("run 8 200"), pair.port, path)
             print(f"GET {path} without boards: {summary(idle)}")
             print(f"GET {path} beside five boards a second to {sockets} sockets: {summary(busy)}")
     finally:
