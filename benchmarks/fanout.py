@@ -3,8 +3,8 @@
 The server runs on one core and the load client (load_client.c) on another. For each number of sockets
 there are rounds, and in each round every server has its turn, so that whatever else the machine does
 falls on all alike. Each server opens the sockets, idles, sends a board every quarter of a second (time
-to the last viewer) and then boards back to back (throughput). Figures go to docs/fanout.json, from which
-`python -m benchmarks.fanout --report` makes the tables and the plot.
+to the last viewer) and then boards back to back (throughput). Figures and versions go to docs/fanout.json,
+from which `python -m benchmarks.fanout --report` makes the tables and the plot.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks import machine
 from benchmarks.counting import cpu_s
 from benchmarks.fanout_report import RESULTS, report
 from devstack.parts import start_dynamodb, start_valkey
@@ -31,6 +32,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = ROOT / ".cache" / "benchmarks"
 SERVER_CORE, CLIENT_CORE = "0", "1"
+#: A server opens so many sockets before its memory is looked at: what it grows by only once is no socket's.
+FIRST = 200
+SETTLE_S = 1.5
 #: No program of a comparison lives longer than this (s).
 LIFE_S = 900.0
 
@@ -131,18 +135,22 @@ class Pair:
 
     def connect(self) -> dict[str, Any]:
         path = "/socket.io/?EIO=4&transport=websocket" if self.name == "socket.io" else "/ws/scoreboard"
-        command = [str(BUILD / "load_client"), "127.0.0.1", str(self.port), path, str(self.sockets), "200"]
-        resident, cpu = self.server.resident_kib(), self.server.cpu_s()
+        first = min(FIRST, self.sockets // 2)
+        rest = self.sockets - first
+        command = [str(BUILD / "load_client"), "127.0.0.1", str(self.port), path, f"{first}+{rest}", "200"]
         self.client = Program(CLIENT_CORE, [*command, *(["engine.io"] if self.name == "socket.io" else [])])
-        opened = json.loads(self.client.answer())
+        self.client.answer()
+        time.sleep(SETTLE_S)
+        resident, cpu = self.server.resident_kib(), self.server.cpu_s()
+        opened = json.loads(self.client.ask())
         if opened["sockets"] != self.sockets:
             raise RuntimeError(f"{self.name}: only {opened['sockets']} of {self.sockets} sockets opened")
         cpu = self.server.cpu_s() - cpu
-        time.sleep(1.5)
+        time.sleep(SETTLE_S)
         return {
-            "opened_per_s": self.sockets / opened["seconds"],
-            "opened_per_cpu_s": self.sockets / cpu,
-            "kib_per_socket": (self.server.resident_kib() - resident) / self.sockets,
+            "opened_per_s": rest / opened["seconds"],
+            "opened_per_cpu_s": rest / cpu,
+            "kib_per_socket": (self.server.resident_kib() - resident) / rest,
         }
 
     def pace(self, seconds: float) -> dict[str, Any]:
@@ -174,6 +182,11 @@ class Pair:
         self.server.stop()
 
 
+def versions() -> str:
+    python = ("Django", "channels", "channels-redis", "daphne", "Twisted", "autobahn")
+    return machine.versions(BUILD, ("ws", "socket.io"), python)
+
+
 def compare(names: list[str], sockets: int, rounds: int) -> Iterator[dict[str, Any]]:
     """All servers at the same time, each busy in its turns only; one result for each server and turn."""
     with contextlib.ExitStack() as stack:
@@ -181,7 +194,7 @@ def compare(names: list[str], sockets: int, rounds: int) -> Iterator[dict[str, A
         for name in names:
             pairs.append(Pair(name, sockets))
             stack.callback(pairs[-1].stop)
-            yield {"server": name, "sockets": sockets} | pairs[-1].connect()
+            yield {"server": name, "sockets": sockets, "versions": versions()} | pairs[-1].connect()
         for _ in range(rounds):
             for pair in pairs:
                 slow = 4 if pair.name == "group per socket" else 1

@@ -1,4 +1,4 @@
-"""Makes the tables of docs/fanout.md and its plot from docs/fanout.json."""
+"""Makes the tables of docs/fanout.md, with what they were measured on, and its plot from docs/fanout.json."""
 
 from __future__ import annotations
 
@@ -22,8 +22,13 @@ def report() -> None:
     sizes = sorted({r["sockets"] for r in results})
     tables = "\n".join(table([r for r in results if r["sockets"] == size], size) for size in sizes)
     before, _, rest = PAGE.read_text().partition(BEGIN)
-    PAGE.write_text(before + BEGIN + tables + END + rest.partition(END)[2])
+    PAGE.write_text(before + BEGIN + versions(results) + tables + END + rest.partition(END)[2])
     PLOT.write_text(plot(results, sizes))
+
+
+def versions(results: Results) -> str:
+    """A paragraph for each machine and set of versions that was measured: usually one."""
+    return "".join(f"\n{line}\n" for line in dict.fromkeys(r["versions"] for r in results if "versions" in r))
 
 
 def table(results: Results, sockets: int) -> str:

@@ -3,7 +3,8 @@
  *     load_client HOST PORT PATH SOCKETS CONCURRENCY [engine.io]
  *
  * Opens SOCKETS sockets, at most CONCURRENCY at a time under way, and waits for the first frame with a
- * revision on each. A revision is the moment the board was made (µs since 1970, CLOCK_REALTIME), so the
+ * revision on each. SOCKETS may be a sum, FIRST+REST: then it opens and reports the first ones, waits for a
+ * line, and opens and reports the rest. A revision is the moment the board was made (µs since 1970, CLOCK_REALTIME), so the
  * time from there to the arrival at the last socket is known without the server's help. Prints one line
  * of JSON when all are open, and one for each line on standard input: what arrived since the last line.
  */
@@ -181,8 +182,9 @@ static void report(void) {
 
 int main(int argc, char **argv) {
     if (argc < 6) return 2;
-    count = atoi(argv[4]);
-    int concurrency = atoi(argv[5]), reported = 0;
+    char *rest;
+    int concurrency = atoi(argv[5]), wanted = strtol(argv[4], &rest, 10), reported = -1;
+    count = wanted + atoi(rest);
     engine_io = argc > 6;
     address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(atoi(argv[2]))};
     inet_pton(AF_INET, argv[1], &address.sin_addr);
@@ -196,10 +198,10 @@ int main(int argc, char **argv) {
     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, 0, &input);
     mark_at = now(), mark_cpu = cpu();
     for (;;) {
-        while (started < count && started - opened - failed < concurrency) start(&socks[started++]);
-        if (!reported && opened + failed >= count) {
+        while (started < wanted && started - opened - failed < concurrency) start(&socks[started++]);
+        if (reported < wanted && opened + failed >= wanted) {
             report();
-            reported = 1;
+            reported = wanted;
         }
         int n = epoll_wait(epoll_fd, events, 512, 1000);
         for (int i = 0; i < n; i++) {
@@ -209,7 +211,8 @@ int main(int argc, char **argv) {
             }
             char line[64];
             if (read(0, line, sizeof line) <= 0) return 0;
-            report();
+            if (wanted == count) report();
+            else wanted = count, mark_at = now(), mark_cpu = cpu();
         }
     }
 }

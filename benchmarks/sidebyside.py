@@ -17,12 +17,9 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
-import importlib.metadata
 import json
 import os
-import platform
 import random
-import subprocess
 import tempfile
 import threading
 import time
@@ -33,7 +30,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import pages, trials
+from benchmarks import machine, pages, trials
 from benchmarks.contenders import (
     BUILD,
     CLIENT_CORE,
@@ -239,20 +236,9 @@ def middle(turns: list[dict[str, float]], field: str, form: str) -> str:
 
 
 def versions() -> str:
-    node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
     wanted = json.loads((BUILD / "package.json").read_text())["dependencies"]
-    packages = [
-        f"{name} {json.loads((BUILD / 'node_modules' / name / 'package.json').read_text())['version']}"
-        for name in sorted(wanted)
-        if name != "ws"
-    ]
     python = ("Django", "djangorestframework", "channels", "channels-redis", "daphne", "pynamodb", "redis")
-    packages += [f"{name} {importlib.metadata.version(name)}" for name in python]
-    cores = os.cpu_count()
-    return (
-        f"{platform.machine()}, {cores} cores, Python {platform.python_version()}, Node {node}; "
-        + ", ".join(packages)
-    )
+    return machine.versions(BUILD, [name for name in sorted(wanted) if name != "ws"], python)
 
 
 def main() -> None:
