@@ -62,7 +62,8 @@ class Shell:
         command = ["bash", "-euo", "pipefail", "-c", script]
         done = subprocess.run(command, env=env, cwd=self.folder, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
-        return [(words, given) for words, given in map(json.loads, (self.folder / "calls").open())]
+        calls = (self.folder / "calls").read_text().splitlines()
+        return [(words, given) for words, given in map(json.loads, calls)]
 
     def secret(self, name: str) -> Path:
         return self.folder / f"scoreboard_prod_{name}"
