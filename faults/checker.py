@@ -131,7 +131,11 @@ def _i3(evidence: Evidence) -> Iterator[str]:
 
 def _i4(evidence: Evidence) -> Iterator[str]:
     for attempt in evidence.attempts:
-        told = {(reply.status, reply.new_score) for reply in attempt.replies if reply.settled}
+        told = {
+            (reply.status, reply.new_score)
+            for reply in attempt.replies
+            if reply.settled and reply.status < 500
+        }
         if len(told) > 1:
             yield f"{attempt} was answered differently: {sorted(told, key=str)}"
 

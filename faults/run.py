@@ -24,9 +24,6 @@ from faults.writers import HttpSender, Increments, Writers
 #: How long a board may take before it is given up (s): longer than allowed, so that the table says how long.
 PATIENCE_S = 15.0
 
-#: What a scenario's own expectations with a limit of time are called among the invariants.
-TIMED_EXPECTATION = "in time"
-
 #: Rows of a full board.
 BOARD_ROWS = 10
 _numbers = itertools.count(1)
@@ -78,10 +75,10 @@ class Run:
     def seconds(self, seconds: float) -> float:
         return max(min(seconds, 2.0), seconds * self._scale)
 
-    def expect(self, condition: bool, what: str, *, timed: bool = False) -> None:
-        """Note a violation of this scenario's own expectation; `timed`: that something is in time."""
+    def expect(self, condition: bool, what: str) -> None:
+        """Note a violation of this scenario's own expectation."""
         if not condition:
-            self.expected.append(Violation(TIMED_EXPECTATION if timed else self.name, what))
+            self.expected.append(Violation(self.name, what))
 
     def spare_memory(self, mib: float) -> None:
         """Allow each server this much more memory at the end: what Python has once taken it may keep."""

@@ -6,6 +6,7 @@ pages, writers ──▶ web 0, web 1 … ──▶ proxy ──▶ DynamoDB Loc
 
 from __future__ import annotations
 
+import gc
 import http.client
 import json
 import os
@@ -162,6 +163,9 @@ class Stage:
 
     def _open(self) -> None:
         raise_file_limit()
+        # What we have loaded is looked at no more: a long collection of ours would pass for a slow server.
+        gc.collect()
+        gc.freeze()
         self._say("starting DynamoDB Local and Valkey")
         self.dynamodb = self._closing(start_dynamodb(self.folder), Part.stop)
         self.valkey = self._closing(start_valkey(None), Part.stop)

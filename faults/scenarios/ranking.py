@@ -67,7 +67,7 @@ def _expect_merged(run: Run, *players: str) -> None:
         try:
             wait_until(functools.partial(_merged, run, player, version), 5.0, "merged")
         except TimeoutError:
-            run.expect(False, f"{player} was not merged in version {version} within 5 s", timed=True)
+            run.expect(False, f"{player} was not merged in version {version} within 5 s")
     run.note(f"{len(players)} lost merges repaired after {time.monotonic() - began:.2f} s")
 
 
@@ -85,7 +85,7 @@ def killed(run: Run) -> None:
     expect_served(run, since)
     for page in run.pages:
         shown = sum(seen.at > since + 0.5 for seen in page.boards)
-        run.expect(shown > 1, f"{page.name} was shown {shown} new boards from the index", timed=True)
+        run.expect(shown > 1, f"{page.name} was shown {shown} new boards from the index")
 
 
 @scenario("F7", "Redis frozen")
@@ -157,4 +157,4 @@ def _expect_new_board(run: Run, since: float, seconds: float) -> None:
     try:
         wait_until(shown, seconds + SPARE_S, "new boards")
     except TimeoutError:
-        run.expect(False, f"a page was shown no new board within {seconds} s", timed=True)
+        run.expect(False, f"a page was shown no new board within {seconds} s")
