@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
+from realtime import client_tls
+
 TIMEOUT_S = 10.0
 #: A change is on every page, cache included, within this time (s).
 SOON_S = 8.0
@@ -80,7 +82,7 @@ class Site:
             address,
             origin=origin,  # type: ignore[arg-type]
             subprotocols=["scoreboard", self.token] if private else None,  # type: ignore[list-item]
-            ssl=ssl.create_default_context() if self.secure else None,
+            ssl=client_tls.context() if self.secure else None,
             open_timeout=TIMEOUT_S,
             close_timeout=1,
         )

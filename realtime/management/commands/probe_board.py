@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from realtime import client_tls
 from realtime.admission import PROTOCOL
 from realtime.truth import Comparison
 from scoreboard_site import emf, metrics
@@ -55,6 +56,7 @@ class Probe:
         try:
             with connect(
                 self._url,
+                ssl=client_tls.context() if self._url.startswith("wss:") else None,
                 origin=self._origin,  # type: ignore[arg-type]
                 subprotocols=protocols,  # type: ignore[arg-type]
                 open_timeout=OPEN_S,
