@@ -108,12 +108,8 @@ def running(contender: Contender, env: Mapping[str, str], log: Path) -> Iterator
             cwd=ROOT,
             sink=lambda line: print(line, file=file),
         )
-        part.start()
-        try:
-            part.wait_ready()
+        with part.serving():
             yield part
-        finally:
-            part.stop()
 
 
 def _ready(port: int) -> bool:

@@ -75,17 +75,12 @@ class Writer:
 def server(env: dict[str, str], core: int | None) -> Iterator[Part]:
     """A server process of the product, ready, on the given core."""
     port = free_port()
-    command = [sys.executable, "manage.py", "serve", "--host", "127.0.0.1", "--port", str(port)]
+    pinned = [] if core is None else ["taskset", "-c", str(core)]
+    command = [*pinned, sys.executable, "manage.py", "serve", "--host", "127.0.0.1", "--port", str(port)]
     env = {**env, "PORT": str(port), "LOG_LEVEL": "WARNING"}
     web = Part("web", command, port=port, probe=lambda: is_ready(port), env=env, cwd=ROOT, sink=print)
-    web.start()
-    if core is not None:
-        os.sched_setaffinity(web.pid, {core})
-    web.wait_ready()
-    try:
+    with web.serving():
         yield web
-    finally:
-        web.stop()
 
 
 async def arrival(socket: ClientConnection, mark: str) -> float:

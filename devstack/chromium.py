@@ -32,7 +32,7 @@ _UNPACK = (
     "r(process.argv[1]).pipe(require('zlib').createBrotliDecompress()).pipe(w(process.argv[2]))"
 )
 _START = """#!/bin/sh
-here=$(dirname "$0")
+here=${0%/*}
 LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$here/lib" exec "$here/chromium" "$@"
 """
 

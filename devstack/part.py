@@ -5,8 +5,10 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from devstack import process
 from devstack.errors import StackError
@@ -91,6 +93,16 @@ class Part:
             if time.monotonic() > deadline:
                 raise StackError(f"{self.title} does not answer after {timeout:.0f} s")
             time.sleep(POLL_SECONDS)
+
+    @contextmanager
+    def serving(self) -> Iterator[Self]:
+        """Started and answering in this block, stopped at its end; StackError when it does not start."""
+        self.start()
+        try:
+            self.wait_ready()
+            yield self
+        finally:
+            self.stop()
 
     def stop(self) -> None:
         """End the process in order: SIGTERM, its grace, then SIGKILL to all that it started."""

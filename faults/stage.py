@@ -7,7 +7,6 @@ pages, writers ──▶ web 0, web 1 … ──▶ proxy ──▶ DynamoDB Loc
 from __future__ import annotations
 
 import gc
-import http.client
 import json
 import os
 import signal
@@ -28,6 +27,7 @@ from devstack.files import ROOT
 from devstack.part import Part
 from devstack.parts import start_dynamodb, start_valkey
 from devstack.ports import free_port
+from devstack.run import is_ready
 from faults.evidence import Moderated
 from faults.http_proxy import HttpProxy
 from faults.proxy import Proxy, wait_until
@@ -307,14 +307,3 @@ def freeze(part: Part) -> None:
 def thaw(part: Part) -> None:
     if part.running:
         os.kill(part.pid, signal.SIGCONT)
-
-
-def is_ready(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import getpass
 import re
 import shlex
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 from deploy.tests.assembly import Assembly
 from devstack import deploying
 from devstack.part import Part
-from devstack.ports import free_port
+from devstack.ports import answers, free_port
 from devstack.testtools import find_nginx
 from scoreboard_site.tests.processes import server
 from scores.tests import stage
@@ -61,18 +61,10 @@ def nginx(folder: Path, application: int, in_server: str) -> Iterator[str]:
     )
     (folder / "nginx.conf").write_text(text)
 
-    def answers() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
     command = [find_nginx(), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
-    part = Part("nginx", command, port=port, probe=answers, cwd=folder)
-    part.start()
-    try:
-        part.wait_ready()
+    part = Part("nginx", command, port=port, probe=partial(answers, port), cwd=folder)
+    with part.serving():
         yield f"127.0.0.1:{port}"
-    finally:
-        part.stop()
 
 
 def test_a_socket_opens_through_the_platforms_nginx_and_not_without_our_headers(stores, tmp_path):

@@ -186,9 +186,7 @@ def test_the_exact_command_serves_with_the_exact_environment_on_a_read_only_root
         cwd=image,
         grace=30,
     )
-    part.start()
-    try:
-        part.wait_ready()
+    with part.serving():
         page = httpx.get(f"http://127.0.0.1:{port}/", headers={"Host": "board.example.com"})
         assert page.status_code == 200
         (script,) = re.findall(
@@ -201,8 +199,6 @@ def test_the_exact_command_serves_with_the_exact_environment_on_a_read_only_root
             f"http://127.0.0.1:{port}/score/update", headers={"Host": "board.example.com"}, json={}
         )
         assert refused.status_code == 401
-    finally:
-        part.stop()
     assert not [line for line in part.last_lines if "Traceback" in line]
 
 

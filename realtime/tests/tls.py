@@ -37,12 +37,8 @@ def tls_server(
         env=os.environ | environment,
         cwd=ROOT,
     )
-    part.start()
-    try:
-        part.wait_ready()
+    with part.serving():
         yield part, ssl.create_default_context(cafile=certificate)
-    finally:
-        part.stop()
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:

@@ -54,12 +54,8 @@ def server(
         cwd=ROOT,
         sink=sink,
     )
-    part.start()
-    try:
-        part.wait_ready()
+    with part.serving():
         yield part
-    finally:
-        part.stop()
 
 
 def post(

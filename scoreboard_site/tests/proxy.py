@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import getpass
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from devstack.files import ROOT
 from devstack.part import Part
+from devstack.ports import answers
 from devstack.testtools import find_nginx
 
 PLATFORM = ROOT / "deploy" / "beanstalk" / ".platform" / "nginx" / "conf.d"
@@ -63,15 +64,8 @@ def nginx(
     text = AROUND.format(server=server, connection=connection, **values)
     (folder / "nginx.conf").write_text(text)
 
-    def answers() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
     command = [find_nginx(), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
-    part = Part("nginx", command, port=port, url=f"https://localhost:{port}", probe=answers, cwd=folder)
-    part.start()
-    try:
-        part.wait_ready()
+    url, probe = f"https://localhost:{port}", partial(answers, port)
+    part = Part("nginx", command, port=port, url=url, probe=probe, cwd=folder)
+    with part.serving():
         yield part
-    finally:
-        part.stop()
