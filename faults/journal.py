@@ -74,8 +74,10 @@ class Journal:
         self._file = path.open("ab", buffering=0)
 
     def begin(self, attempt: Attempt) -> None:
-        """Take down an update that is about to be sent for the first time."""
+        """Take down an update before it is sent for the first time; ValueError when its key is not new."""
         with self._lock:
+            if attempt.key in self.attempts:
+                raise ValueError(f"{attempt} is in the journal already")
             self.attempts[attempt.key] = attempt
         fields = {"key": attempt.key, "player": attempt.player}
         self._write({**fields, "increment": attempt.increment, "at": attempt.at})

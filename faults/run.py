@@ -23,7 +23,8 @@ from faults.writers import HttpSender, Increments, Writers
 
 #: How long a board may take before it is given up (s): longer than allowed, so that the table says how long.
 PATIENCE_S = 15.0
-
+#: A crowd is there after this time (s). All in the same moment keep each other waiting in our own process.
+ARRIVING_S = 1.0
 #: Rows of a full board.
 BOARD_ROWS = 10
 _numbers = itertools.count(1)
@@ -150,13 +151,16 @@ class Run:
     def crowd(self, threads: int) -> Iterator[None]:
         """More writers, as fast as they go, for a while."""
         increments = itertools.count()
+        number = next(_numbers)
         crowd = Writers(
             self.send,
             self.journal,
             lambda dice: (f"crowd-{dice.randrange(40):02}", 1 + next(increments) % 1000),
             threads=threads,
+            arriving_s=ARRIVING_S,
             again=0,
-            name=f"{self.key}-crowd-{threads}",
+            seed=number,
+            name=f"{self.key}-crowd-{number}",
         ).start()
         try:
             yield

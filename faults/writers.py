@@ -104,8 +104,8 @@ def _json(text: bytes) -> dict[str, Any]:
 class Writers:
     """Threads that write as fast as `pace` allows (updates per second of all of them; 0: as fast as it goes).
 
-    `make_send` makes each thread its own Send. `again` is the share of settled updates that are sent
-    once more, as a client does whose answer was lost.
+    `make_send` makes each thread its own Send. They come one by one, within `arriving_s` (s). `again` is the
+    share of settled updates that are sent once more, as a client does whose answer was lost.
     """
 
     def __init__(
@@ -116,6 +116,7 @@ class Writers:
         *,
         threads: int = 8,
         pace: float = 0.0,
+        arriving_s: float = 0.0,
         again: float = 0.05,
         seed: int = 0,
         name: str = "k",
@@ -124,6 +125,7 @@ class Writers:
         self._choose = choose
         self._again = again
         self._pause_s = threads / pace if pace else 0.0
+        self._arriving_s = arriving_s
         self._numbers = itertools.count()
         self._name = name
         self._stopping = threading.Event()
@@ -149,6 +151,7 @@ class Writers:
             thread.join(15)
 
     def _run(self, send: Send, dice: random.Random) -> None:
+        self._stopping.wait(dice.uniform(0, self._arriving_s))
         while not self._stopping.is_set():
             player, increment = self._choose(dice)
             attempt = Attempt(f"{self._name}-{next(self._numbers)}", player, increment, time.monotonic())

@@ -155,3 +155,12 @@ def test_a_torn_last_line_of_a_journal_does_no_harm(tmp_path):
     with journal.path.open("ab") as file:
         file.write(b'{"key":"k2","pla')
     assert [attempt.key for attempt in read(journal.path)] == ["k1"]
+
+
+def test_a_key_can_be_in_a_journal_only_once(tmp_path):
+    journal = Journal(tmp_path / "journal")
+    journal.begin(Attempt("k1", "ann", 1, 0.0))
+    with pytest.raises(ValueError, match="in the journal already"):
+        journal.begin(Attempt("k1", "bob", 2, 0.0))
+    journal.close()
+    assert [attempt.player for attempt in read(journal.path)] == ["ann"]
