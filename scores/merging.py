@@ -16,7 +16,7 @@ from realtime import broadcaster
 from scoreboard_site import metrics
 from scores import repository
 from scores.errors import Unavailable
-from scores.ranking import Merge, Ranking, RankingUnavailable
+from scores.ranking import Merge, Ranking, RankingUnavailable, away_s
 from scores.scoring import Player
 
 logger = logging.getLogger(__name__)
@@ -26,6 +26,10 @@ _current: Ranking | None = None
 #: Players whose merge failed in this process, for the reconciler. Bounded: the oldest are forgotten.
 _unmerged: OrderedDict[str, None] = OrderedDict()
 _UNMERGED_MAX = 10_000
+#: So long (s) Redis is asked again for a merge that must not be lost. Other processes have then missed it as
+#: well, and do not believe its board when it is back (ranking.DOUBT_S).
+INSIST_S = 2.5
+_INSIST_EVERY_S = 0.1
 #: How long (s) the floor that the table records may be used after it was read. With the two seconds of an
 #: update that is over long before a dropped floor is recorded anew (maintenance.FLOOR_GRACE_MS).
 RECORDED_FLOOR_S = 8.0
@@ -72,12 +76,32 @@ def merge(players: Iterable[Player]) -> Merge:
     """Merge stored players into the ranking and announce a changed board. Failure is the reconciler's."""
     players = list(players)
     try:
-        merged = current_ranking().merge(players)
+        return _merge(players)
     except RankingUnavailable as error:
         logger.warning("merge of %d players is left to the reconciler: %s", len(players), error)
         metrics.record(metrics.MERGES_LEFT, len(players))
         leave_to_reconciler(player.user_id for player in players)
         return Merge(0, None)
+
+
+def insist(players: Iterable[Player]) -> Merge:
+    """The same, and once more until Redis has been away for INSIST_S (s).
+
+    One failure on the way to Redis, of which nobody else knows, would otherwise leave who has just been
+    banned on the board until the reconciler's next round.
+    """
+    players = list(players)
+    until = time.monotonic() + INSIST_S
+    while time.monotonic() < until and away_s() < INSIST_S:
+        try:
+            return _merge(players)
+        except RankingUnavailable:
+            time.sleep(_INSIST_EVERY_S)
+    return merge(players)
+
+
+def _merge(players: list[Player]) -> Merge:
+    merged = current_ranking().merge(players)
     announce(merged.revision)
     return merged
 

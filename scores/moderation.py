@@ -21,7 +21,7 @@ from scores.errors import (
     VersionMoved,
 )
 from scores.index_board import NOMINEES
-from scores.merging import current_ranking, merge, recorded_floor
+from scores.merging import current_ranking, insist, merge, recorded_floor
 from scores.models import READ_TIMEOUT_S
 from scores.names import clean_name
 from scores.orders import Order
@@ -61,7 +61,9 @@ def moderate(
         name=name,
         until=until,
     )
-    return _carry_out(order, expected_version)
+    player = _carry_out(order, expected_version)
+    insist([player])
+    return player
 
 
 def rename(*, user_id: str, name: str | None) -> str | None:
@@ -80,7 +82,7 @@ def rename(*, user_id: str, name: str | None) -> str | None:
             return name
         try:
             order = Order(user_id, Action.RENAME, user_id, "", orders.new_entry_id(), name=name)
-            _carry_out(order, player.version)
+            merge([_carry_out(order, player.version)])
             return name
         except (VersionMoved, Conflict):  # the player scores at this moment
             if time.monotonic() > deadline:
@@ -126,7 +128,6 @@ def _carry_out(order: Order, expected_version: int | None) -> Player:
                 break
             services.pause(wait_s, deadline)
             wait_s = min(2 * wait_s, 0.2)
-    merge([player])
     return player
 
 

@@ -59,6 +59,7 @@ class Breaker:
         self._lock = threading.Lock()
         self._failures = 0
         self._retry_at = 0.0
+        self._opened_at = 0.0
         self._doubted_until = float("-inf")
 
     @property
@@ -68,6 +69,11 @@ class Breaker:
     @property
     def is_open(self) -> bool:
         return self._failures >= FAILURES_TO_OPEN
+
+    @property
+    def open_s(self) -> float:
+        """How long (s) calls have been skipped; 0: they are not."""
+        return self._clock() - self._opened_at if self.is_open else 0.0
 
     def before(self) -> None:
         """Raises RankingUnavailable while calls are skipped."""
@@ -98,6 +104,7 @@ class Breaker:
             if lost:
                 self._doubted_until = self._clock() + DOUBT_S
             if self._failures == FAILURES_TO_OPEN:
+                self._opened_at = self._clock()
                 logger.warning("the ranking does not answer; it is skipped until it does")
         repair_wanted.set()
 
@@ -109,6 +116,11 @@ metrics.watch(metrics.CACHE_DOWN, lambda: _breaker.is_open)
 def in_doubt() -> bool:
     """Whether what the ranking shows may be older than what it showed before."""
     return _breaker.in_doubt
+
+
+def away_s() -> float:
+    """How long (s) this process has done without Redis; 0: it has not."""
+    return _breaker.open_s
 
 
 @functools.cache

@@ -286,7 +286,7 @@ def get_board() -> Board:
     try:
         _last_board = ranked if ranked and not ranking.in_doubt() else _index_board.get()
     except Unavailable:
-        known = ranked or _last_board
+        known = _last_board or ranked
         if known is None:
             raise
         return dataclasses.replace(known, stale=True)

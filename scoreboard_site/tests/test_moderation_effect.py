@@ -152,7 +152,7 @@ def test_the_eleventh_moves_up_while_the_top_three_hundred_are_banned_one_after_
         for number in range(5, 300):
             with monkeypatch.context() as lost:
                 if number % 3 == 0:  # the moderator's process dies after the commit
-                    lost.setattr(moderation, "merge", lambda players: None)
+                    lost.setattr(moderation, "insist", lambda players: None)
                 moderate(players[number], Action.BAN)
             answered[players[number]] = services.now_ms()
             if number in (100, 200):

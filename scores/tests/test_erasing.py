@@ -105,7 +105,7 @@ def test_points_that_were_counted_before_stay_counted_once():
 def test_the_name_leaves_redis_although_the_merge_was_lost(monkeypatch):
     maintenance.rebuild_ranking()
     with monkeypatch.context() as lost:
-        lost.setattr(moderation, "merge", lambda players: None)
+        lost.setattr(moderation, "insist", lambda players: None)
         live_and_erase()
     current = merging.current_ranking()
     current.merge([Player("ann", 6, 5, 9, NAMES[1])])

@@ -48,7 +48,7 @@ def test_a_lost_merge_of_a_moderation_is_repaired_in_one_round(action, monkeypat
     for number in range(12):
         add(f"u{number:02}", 10 + number, "k")
     with monkeypatch.context() as lost:
-        lost.setattr(moderation, "merge", lambda players: None)
+        lost.setattr(moderation, "insist", lambda players: None)
         moderate("u11", action, **({"amount": -20} if action is Action.ADJUST else {}))
     assert stage.board().rows[0].user_id == "u11"
     assert reconcile() == 1
@@ -160,7 +160,7 @@ def test_three_hundred_bans_at_the_top_leave_the_true_board(monkeypatch):
     for number in range(300):
         with monkeypatch.context() as lost:
             if number % 3 == 0:
-                lost.setattr(moderation, "merge", lambda players: None)
+                lost.setattr(moderation, "insist", lambda players: None)
             moderate(f"p{number:04}", Action.BAN)
         if number == 150:
             ranking._client().flushall()

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from scores import maintenance, merging, moderation, ranking, repository, scoring, services
+from scores import index_board, maintenance, merging, moderation, ranking, repository, scoring, services
 from scores.errors import (
     Banned,
     Forbidden,
@@ -222,11 +222,65 @@ def test_no_call_is_begun_that_would_end_after_the_budget(monkeypatch):
     assert commits == []
 
 
+def test_what_redis_shows_while_it_is_in_doubt_is_not_passed_off_as_the_last_board_known(monkeypatch):
+    add("ann", 10, "k1")
+    maintenance.rebuild_ranking()
+    known = services.get_board()
+    with monkeypatch.context() as lost:
+        lost.setattr(moderation, "insist", lambda players: None)
+        moderate("ann", Action.BAN)
+    ranking._breaker.failed(lost=True)
+
+    def away(count):
+        raise Unavailable
+
+    monkeypatch.setattr(repository, "nominees", away)
+    time.sleep(index_board.GOOD_FOR_S)
+    board = services.get_board()
+    assert board.stale and board.as_of == known.as_of
+
+
+def test_a_moderation_outlasts_a_failure_on_the_way_to_redis(monkeypatch):
+    add("ann", 10, "k1")
+    maintenance.rebuild_ranking()
+    run, failures = ranking.Ranking._run, [1, 2, 3]
+
+    def shaky(*args, **kwargs):
+        if failures:
+            failures.pop()
+            raise RankingUnavailable("a connection broke")
+        return run(*args, **kwargs)
+
+    monkeypatch.setattr(ranking.Ranking, "_run", shaky)
+    moderate("ann", Action.BAN)
+    assert stage.board().rows == () and merging.unmerged(10) == []
+
+
+def test_a_moderation_waits_for_redis_no_longer_than_others_need_to_notice_and_not_every_time(monkeypatch):
+    add("ann", 10, "k1")
+
+    def away(*args, **kwargs):
+        raise RankingUnavailable("away")
+
+    monkeypatch.setattr(ranking.Ranking, "_run", away)
+    breaker = ranking.Breaker()
+    monkeypatch.setattr(ranking, "_breaker", breaker)
+    breaker.failed()
+    breaker.failed()
+    began = time.monotonic()
+    moderate("ann", Action.HIDE)
+    assert merging.INSIST_S <= time.monotonic() - began < merging.INSIST_S + 1
+    assert merging.unmerged(10) == ["ann"]
+    began = time.monotonic()
+    moderate("ann", Action.UNHIDE)
+    assert time.monotonic() - began < 0.5
+
+
 def test_a_ban_that_redis_has_missed_holds_when_it_comes_back(monkeypatch):
     add("ann", 10, "k1")
     maintenance.rebuild_ranking()
     with monkeypatch.context() as lost:
-        lost.setattr(moderation, "merge", lambda players: None)
+        lost.setattr(moderation, "insist", lambda players: None)
         moderate("ann", Action.BAN)
     ranking._breaker.failed(lost=True)
     assert [row.user_id for row in stage.board().rows] == ["ann"]
