@@ -63,13 +63,13 @@ bench-growth: ## measure what grows with players, viewers and updates (ARGS=--qu
 bench-rivals: ## compare with what a user would pick instead, also under faults (ARGS=--quick)
 	@$(STACK) bench-rivals --args='$(ARGS)'
 
-faults: ## every fault, and the table of what became of it (ONLY="F4 F9", FAST=1, PUBLISH=1 into docs/; MINUTES=, SEED=: the random mix)
+faults: ## every fault, and what became of it (ONLY="F4 F9", FAST=1, PUBLISH=1 into docs/; random mix: MINUTES=, SEED=)
 	@$(STACK) faults --args='$(if $(ONLY),--only $(ONLY)) $(if $(FAST),--fast) $(if $(PUBLISH),--publish) $(RANDOM_MIX)'
 
 soak: ## half load with faults, and whether anything grows (MINUTES=30, SEED=)
 	@$(STACK) soak --args='$(RANDOM_MIX)'
 
-smoke: ## check a deployed scoreboard from the outside: make smoke URL=https://board.example.com
+smoke: ## check a deployed scoreboard from the outside: URL= SMOKE_TOKEN= (or a client: docs/operations.md)
 	@$(STACK) smoke
 
 costs: ## compute what it costs on AWS, from list prices, and write docs/costs.md

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,9 +22,15 @@ def versions(build: Path, node: Iterable[str], python: Iterable[str]) -> str:
     own = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
     return (
         f"{platform.machine()}, {processor()}, {os.cpu_count()} cores, "
-        f"{platform.system()} {platform.release()}, "
+        f"{platform.system()} {release()}, "
         f"Python {platform.python_version()}, Node {own}; {', '.join(packages)}"
     )
+
+
+def release() -> str:
+    """The kernel's major and minor number: what follows is the name of a build, often a private one."""
+    found = re.match(r"\d+\.\d+", platform.release())
+    return found[0] if found else "of an unknown release"
 
 
 def processor() -> str:
