@@ -97,11 +97,15 @@ class WebStack(cdk.Stack):
         identifier: str,
         task: ecs.FargateTaskDefinition,
         *,
-        count: int,
+        count: int | None,
         single: bool = False,
         **options: object,
     ) -> ecs.FargateService:
-        """`single`: there is never more than one, so that the old one ends before the new one begins."""
+        """`single`: there is never more than one, so that the old one ends before the new one begins.
+
+        `count`: None for a service that scales. A number would be set again by each release, whatever
+        the scaling had made of it; without one a new service has one task until the scaling adds to it.
+        """
         return ecs.FargateService(
             self,
             f"{identifier}Service",
@@ -134,7 +138,7 @@ class WebStack(cdk.Stack):
         service = self._service(
             "Web",
             task,
-            count=fewest,
+            count=None,
             health_check_grace_period=cdk.Duration.seconds(60),
             deployment_alarms=ecs.DeploymentAlarmConfig(
                 alarm_names=[self._watch.errors_alarm.alarm_name],

@@ -245,6 +245,16 @@ def test_the_web_service_scales_on_cpu_and_open_sockets_and_rolls_back(prod):
     assert web["DeploymentConfiguration"]["Alarms"]["Rollback"] is True
 
 
+def test_a_release_does_not_set_the_number_of_web_tasks_that_the_scaling_has_chosen(assemblies):
+    for assembly in assemblies.values():
+        (target,) = assembly.all("AWS::ApplicationAutoScaling::ScalableTarget")
+        counts = {each["ServiceName"]: each.get("DesiredCount") for each in assembly.all("AWS::ECS::Service")}
+        web = next(name for name in counts if name.endswith("-web"))
+        assert target["ScalableDimension"] == "ecs:service:DesiredCount" and target["MinCapacity"] >= 1
+        assert counts.pop(web) is None
+        assert set(counts.values()) == {1}, "what does not scale"
+
+
 def test_no_process_but_the_web_tasks_counts_its_open_sockets(assemblies):
     for assembly in assemblies.values():
         families = [each["Family"].rsplit("-", 1)[1] for each in assembly.all("AWS::ECS::TaskDefinition")]
