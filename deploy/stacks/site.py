@@ -18,6 +18,8 @@ from settings import Settings
 
 #: The load balancer answers only requests that carry this header with the origin's secret.
 ORIGIN_HEADER = "X-Origin-Secret"
+#: Errors that CloudFront would keep for ten seconds, those of 5xx even when they say `no-store`.
+KEPT_ERRORS = (404, 500, 501, 502, 503, 504)
 VIEWER_REQUEST = Path(__file__).parent / "viewer_request.js"
 
 
@@ -88,6 +90,10 @@ class Site(Construct):
             price_class=cloudfront.PriceClass.PRICE_CLASS_ALL,
             enable_logging=True,
             log_bucket=self._logs,
+            error_responses=[
+                cloudfront.ErrorResponse(http_status=status, ttl=cdk.Duration.seconds(0))
+                for status in KEPT_ERRORS
+            ],
             default_behavior=live,
             additional_behaviors={
                 "/": page,

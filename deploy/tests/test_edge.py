@@ -41,6 +41,14 @@ def test_cloudfront_keeps_the_page_and_the_top_ten_for_a_second_and_passes_the_r
     assert all(each["ResponseHeadersPolicyId"] for each in found.values())
 
 
+def test_no_error_is_kept_and_none_is_replaced_by_a_page(assemblies):
+    for assembly in assemblies.values():
+        config = assembly.one("AWS::CloudFront::Distribution")["DistributionConfig"]
+        assert config["CustomErrorResponses"] == [
+            {"ErrorCode": status, "ErrorCachingMinTTL": 0} for status in (404, 500, 501, 502, 503, 504)
+        ]
+
+
 def test_every_answer_has_the_security_headers_and_only_files_are_for_pages_of_other_origins(assemblies):
     for assembly in assemblies.values():
         policies = {
