@@ -178,12 +178,14 @@ class Watch(Construct):
     def _watch_logs(self, log: logs.LogGroup) -> None:
         """Metrics from the log: refusals that may be an attack, and errors that nobody expected."""
         of_security = logs.FilterPattern.string_value("$.logger", "=", "scores.security")
-        for code, name, usual in SUSPICIOUS:
-            of_code = logs.FilterPattern.string_value("$.event", "=", code)
-            refused = self._count(log, name, logs.FilterPattern.all(of_security, of_code))
-            self._alarm(
-                f"refused-{code.replace('_', '-')}", refused, f"Many requests are refused as `{code}`", usual
+        for alarm, name, (field, value), usual in SUSPICIOUS:
+            of_kind = (
+                logs.FilterPattern.number_value(f"$.{field}", "=", value)
+                if isinstance(value, int)
+                else logs.FilterPattern.string_value(f"$.{field}", "=", value)
             )
+            refused = self._count(log, name, logs.FilterPattern.all(of_security, of_kind))
+            self._alarm(alarm, refused, f"Many lines of the security log with `{field}` {value}", usual)
         levels = (logs.FilterPattern.string_value("$.level", "=", level) for level in ("ERROR", "CRITICAL"))
         errors = self._count(log, "UnexpectedErrors", logs.FilterPattern.any(*levels))
         self._alarm("unexpected-errors", errors, "A process wrote an error to its log", 0)
