@@ -22,6 +22,8 @@ RETENTION = {
     30: logs.RetentionDays.ONE_MONTH,
     90: logs.RetentionDays.THREE_MONTHS,
 }
+#: Indexes of UserScores: partition key, sort key.
+INDEXES = {"TopScores": ("contender", "rankKey"), "Flagged": ("flag", "flagUntil")}
 _S = dynamodb.AttributeType.STRING
 
 
@@ -72,10 +74,7 @@ class DataStack(cdk.Stack):
 
     def _user_scores(self) -> dynamodb.Table:
         table = self._table("UserScores", "board")
-        for name, partition, sort in (
-            ("TopScores", "contender", "rankKey"),
-            ("Flagged", "flag", "flagUntil"),
-        ):
+        for name, (partition, sort) in INDEXES.items():
             table.add_global_secondary_index(
                 index_name=name,
                 partition_key=dynamodb.Attribute(name=partition, type=_S),

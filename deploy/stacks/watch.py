@@ -8,6 +8,7 @@ from __future__ import annotations
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elb
 from aws_cdk import aws_iam as iam
@@ -18,7 +19,7 @@ from constructs import Construct
 
 from settings import Settings
 from stacks.dashboard import SUSPICIOUS, draw, metric, namespace
-from stacks.data import DataStack
+from stacks.data import INDEXES, DataStack
 
 RUNBOOK = "docs/operations.md"
 #: Refused updates that are our fault, not the client's.
@@ -204,17 +205,18 @@ class Watch(Construct):
         return found.metric(statistic="Sum", period=cdk.Duration.minutes(5))
 
     def _watch_stores(self) -> None:
-        for place, table in (("scores", self._data.scores), ("ledger", self._data.ledger)):
-            throttled = cloudwatch.Metric(
-                namespace="AWS/DynamoDB",
-                metric_name="WriteThrottleEvents",
-                statistic="Sum",
-                dimensions_map={"TableName": table.table_name},
-                period=cdk.Duration.minutes(1),
-            )
+        # What an index has no capacity for is counted for the index, and is a refused write of the table, too.
+        for place, table, indexes in (
+            ("scores", self._data.scores, INDEXES),
+            ("ledger", self._data.ledger, ()),
+        ):
+            throttled = {"t": self._throttled(table)} | {
+                f"i{number}": self._throttled(table, index) for number, index in enumerate(indexes)
+            }
+            every = " + ".join(f"FILL({name}, 0)" for name in throttled)
             self._alarm(
                 f"throttled-{place}",
-                throttled,
+                self._expression(every, 1, **throttled),
                 f"DynamoDB throttles writes of the table of {place}",
                 0,
                 times=3,
@@ -235,6 +237,16 @@ class Watch(Construct):
             period=cdk.Duration.minutes(5), statistic="Maximum"
         )
         self._alarm("undelivered-events", undelivered, "ScoreChanged events could not be delivered", 0)
+
+    def _throttled(self, table: dynamodb.ITable, index: str | None = None) -> cloudwatch.Metric:
+        names = {"TableName": table.table_name} | ({"GlobalSecondaryIndexName": index} if index else {})
+        return cloudwatch.Metric(
+            namespace="AWS/DynamoDB",
+            metric_name="WriteThrottleEvents",
+            statistic="Sum",
+            dimensions_map=names,
+            period=cdk.Duration.minutes(1),
+        )
 
     def _watch_the_door(self) -> cloudwatch.Alarm:
         errors = self._web.metrics.http_code_target(

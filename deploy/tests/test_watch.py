@@ -139,6 +139,28 @@ def test_every_refusal_in_the_security_log_is_counted_by_one_metric(prod: Assemb
     assert sorted(events) == sorted({line["event"] for line in security_lines}), "each once, and all"
 
 
+def test_throttled_writes_are_those_of_the_table_and_of_each_of_its_indexes(assemblies):
+    for assembly in assemblies.values():
+        for table in assembly.all("AWS::DynamoDB::Table"):
+            name = f"throttled-{'scores' if 'UserScores' in table['TableName'] else 'ledger'}"
+            alarm = next(
+                each for each in assembly.all("AWS::CloudWatch::Alarm") if each["AlarmName"].endswith(name)
+            )
+            (total,) = [each for each in alarm["Metrics"] if "Expression" in each]
+            read = {each["Id"]: each["MetricStat"]["Metric"] for each in alarm["Metrics"] if each is not total}
+            assert total["Expression"] == " + ".join(f"FILL({name}, 0)" for name in read)
+            wanted = {(("TableName", table["TableName"]),)} | {
+                (("GlobalSecondaryIndexName", index["IndexName"]), ("TableName", table["TableName"]))
+                for index in table.get("GlobalSecondaryIndexes", [])
+            }
+            found = {
+                tuple(sorted((each["Name"], each["Value"]) for each in metric["Dimensions"]))
+                for metric in read.values()
+                if metric["MetricName"] == "WriteThrottleEvents"
+            }
+            assert found == wanted
+
+
 def test_the_probe_is_run_again_and_again_and_never_twice_for_one_time(prod, dev):
     for assembly, minutes in ((prod, "1 minute"), (dev, "15 minutes")):
         schedule = assembly.one("AWS::Scheduler::Schedule")
