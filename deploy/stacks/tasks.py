@@ -196,10 +196,15 @@ class Tasks(Construct):
             ecs.Ulimit(name=ecs.UlimitName.NOFILE, soft_limit=OPEN_FILES, hard_limit=OPEN_FILES)
         )
         if serves:
-            self._add_collector(task)
+            # Started before the application and so ended after it: the last spans find it.
+            container.add_container_dependencies(
+                ecs.ContainerDependency(
+                    container=self._add_collector(task), condition=ecs.ContainerDependencyCondition.START
+                )
+            )
         return task
 
-    def _add_collector(self, task: ecs.FargateTaskDefinition) -> None:
+    def _add_collector(self, task: ecs.FargateTaskDefinition) -> ecs.ContainerDefinition:
         """Receives spans on the loopback address and passes them on to X-Ray."""
         task.task_role.add_to_principal_policy(
             iam.PolicyStatement(
@@ -207,7 +212,7 @@ class Tasks(Construct):
                 resources=["*"],  # X-Ray knows no resources for these
             )
         )
-        task.add_container(
+        return task.add_container(
             "collector",
             image=ecs.ContainerImage.from_registry(COLLECTOR_IMAGE),
             essential=False,  # the board goes on without traces

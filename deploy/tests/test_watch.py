@@ -175,6 +175,8 @@ def test_traces_go_to_a_collector_in_the_same_task(prod):
         containers = {each["Name"]: each for each in prod.task(name)["ContainerDefinitions"]}
         collector = containers["collector"]
         assert collector["Essential"] is False
+        started_after = containers["app"]["DependsOn"]
+        assert started_after == [{"Condition": "START", "ContainerName": "collector"}], "and ended before"
         config = {each["Name"]: each["Value"] for each in collector["Environment"]}["AOT_CONFIG_CONTENT"]
         assert "awsxray" in config and "127.0.0.1:4318" in config
         assert prod.environment(name)["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://127.0.0.1:4318"
