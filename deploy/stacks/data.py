@@ -143,12 +143,21 @@ class DataStack(cdk.Stack):
             description="isolated subnets",
             subnet_ids=network.vpc.select_subnets(subnet_group_name="stores").subnet_ids,
         )
+        parameters = elasticache.CfnParameterGroup(
+            self,
+            "ValkeyParameters",
+            cache_parameter_group_family="valkey8",
+            description="nothing is thrown away to make room",
+            # Evicted players would be missing in the ranking; a refused write is repaired.
+            properties={"maxmemory-policy": "noeviction"},
+        )
         group = elasticache.CfnReplicationGroup(
             self,
             "Valkey",
             replication_group_description="ranking and channel layer of the scoreboard",
             engine="valkey",
             engine_version="8.0",
+            cache_parameter_group_name=parameters.ref,
             cache_node_type=sizes.valkey_node,
             num_node_groups=1,
             replicas_per_node_group=sizes.valkey_replicas,

@@ -153,6 +153,16 @@ def test_the_cache_has_one_shard_and_speaks_only_tls_with_a_password(assemblies)
         assert cache["AuthToken"].startswith("{{resolve:secretsmanager:")
 
 
+def test_the_cache_throws_nothing_away_to_make_room(assemblies):
+    for assembly in assemblies.values():
+        ((_, identifier, parameters),) = assembly.resources("AWS::ElastiCache::ParameterGroup")
+        cache = assembly.one("AWS::ElastiCache::ReplicationGroup")
+        assert cache["CacheParameterGroupName"] == identifier
+        family = f"{cache['Engine']}{cache['EngineVersion'].partition('.')[0]}"
+        assert parameters["Properties"]["CacheParameterGroupFamily"] == family == "valkey8"
+        assert parameters["Properties"]["Properties"] == {"maxmemory-policy": "noeviction"}
+
+
 def test_no_template_holds_a_secret_or_an_image_named_latest(assemblies):
     for assembly in assemblies.values():
         for path in assembly.folder.glob("*.json"):
