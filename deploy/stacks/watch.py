@@ -205,6 +205,7 @@ class Watch(Construct):
         return found.metric(statistic="Sum", period=cdk.Duration.minutes(5))
 
     def _watch_stores(self) -> None:
+        sizes = self._settings.sizes
         # What an index has no capacity for is counted for the index, and is a refused write of the table, too.
         for place, table, indexes in (
             ("scores", self._data.scores, INDEXES),
@@ -221,17 +222,23 @@ class Watch(Construct):
                 0,
                 times=3,
             )
+        # Each node has metrics of its own, the group has none. Of one shard these are the names of the nodes.
+        nodes = [f"{self._data.valkey.ref}-{number:03}" for number in range(1, sizes.valkey_replicas + 2)]
         memory, evictions = (
-            cloudwatch.Metric(
-                namespace="AWS/ElastiCache",
-                metric_name=name,
-                statistic=statistic,
-                dimensions_map={"ReplicationGroupId": self._data.valkey.ref},
-                period=cdk.Duration.minutes(5),
-            )
+            {
+                f"{name[0].lower()}{place}": cloudwatch.Metric(
+                    namespace="AWS/ElastiCache",
+                    metric_name=name,
+                    statistic=statistic,
+                    dimensions_map={"CacheClusterId": node},
+                    period=cdk.Duration.minutes(5),
+                )
+                for place, node in enumerate(nodes)
+            }
             for name, statistic in (("DatabaseMemoryUsagePercentage", "Maximum"), ("Evictions", "Sum"))
         )
-        full = self._expression("IF(evictions > 0, 100, memory)", 5, memory=memory, evictions=evictions)
+        fullest = f"IF(MAX([{', '.join(evictions)}]) > 0, 100, MAX([{', '.join(memory)}]))"
+        full = self._expression(fullest, 5, **memory, **evictions)
         self._alarm("cache-full", full, "The memory of the ranking cache is nearly full", 80, times=3)
         undelivered = self._data.events.undelivered.metric_approximate_number_of_messages_visible(
             period=cdk.Duration.minutes(5), statistic="Maximum"

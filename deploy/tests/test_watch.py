@@ -161,6 +161,21 @@ def test_throttled_writes_are_those_of_the_table_and_of_each_of_its_indexes(asse
             assert found == wanted
 
 
+def test_memory_and_evictions_are_those_of_each_node_of_the_cache(prod, dev):
+    for assembly, nodes in ((prod, ("001", "002")), (dev, ("001",))):
+        ((_, group, cache),) = assembly.resources("AWS::ElastiCache::ReplicationGroup")
+        assert len(nodes) == 1 + cache["Properties"]["ReplicasPerNodeGroup"]
+        alarm = next(
+            each for each in assembly.all("AWS::CloudWatch::Alarm") if each["AlarmName"].endswith("cache-full")
+        )
+        read = [each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each]
+        assert [(each["MetricName"], each["Dimensions"]) for each in read] == [
+            (name, [{"Name": "CacheClusterId", "Value": f"{group}-{node}"}])
+            for name in ("DatabaseMemoryUsagePercentage", "Evictions")
+            for node in nodes
+        ]
+
+
 def test_the_probe_is_run_again_and_again_and_never_twice_for_one_time(prod, dev):
     for assembly, minutes in ((prod, "1 minute"), (dev, "15 minutes")):
         schedule = assembly.one("AWS::Scheduler::Schedule")
