@@ -17,6 +17,7 @@ import yaml
 from devstack import deploying
 from scoreboard_site.tests.processes import ROOT
 
+DEPLOY_PAGE = (ROOT / "docs" / "deploy.md").read_text()
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -49,6 +50,30 @@ def test_actions_are_pinned_and_jobs_have_no_right_that_is_not_named():
 
 def workflow(name: str) -> dict[Any, Any]:
     return dict(yaml.safe_load((ROOT / ".github" / "workflows" / name).read_text()))
+
+
+def test_every_file_that_pins_something_is_kept_up_to_date_by_dependabot():
+    updates = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())["updates"]
+    kept = {
+        (each["package-ecosystem"], folder.strip("/"))
+        for each in updates
+        for folder in each.get("directories") or [each["directory"]]
+    }
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for ecosystem, pattern in (
+        ("pip", r"requirements[\w-]*\.txt"),
+        ("npm", r"package\.json"),
+        ("docker", r"Dockerfile"),
+        ("docker-compose", r"compose\.yaml"),
+    ):
+        wanted = {os.path.dirname(path) for path in re.findall(rf"^(?:.*/)?{pattern}$", files, re.MULTILINE)}
+        assert wanted == {folder for name, folder in kept if name == ecosystem}, ecosystem
+
+
+def test_a_role_that_is_assumed_for_longer_than_an_hour_is_said_to_need_it():
+    text = (ROOT / ".github" / "workflows" / "deploy.yml").read_text()
+    for seconds in re.findall(r"role-duration-seconds: (\d+)", text):
+        assert int(seconds) <= 3600 or f"--max-session-duration {seconds}" in DEPLOY_PAGE
 
 
 def test_nothing_is_deployed_before_everything_that_ci_checks_is_well():
