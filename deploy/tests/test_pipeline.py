@@ -160,6 +160,27 @@ def deploy_or_go_back(tmp_path):
 DEPLOY, SMOKE = "make deploy YES=1", "make smoke URL=https://board.example.com"
 
 
+NPX = """#!/bin/sh
+for word in "$@"; do echo "npx: $word"; done
+"""
+
+
+def test_what_was_deployed_is_removed_with_the_same_variables_and_not_without_asking(tmp_path):
+    (tmp_path / "npx").write_text(NPX)
+    (tmp_path / "npx").chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    given = [f"{name.upper()}={value}" for name, value in deploying.EXAMPLE.items()]
+    called = {}
+    for verb in ("deploy", "diff", "destroy"):
+        command = ["make", verb, f"PYTHON={sys.executable}", "YES=1", *given]
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        called[verb] = re.findall("^npx: (.*)$", done.stdout, re.MULTILINE)
+    assert called["destroy"][1:4] == [deploying.CDK_CLI, "destroy", "--all"]
+    assert called["destroy"] == ["destroy" if word == "diff" else word for word in called["diff"]]
+    assert "--force" not in called["destroy"] and called["deploy"][-1] == "never"
+
+
 def test_a_good_deployment_is_remembered(deploy_or_go_back):
     code, acts = deploy_or_go_back()
     assert code == 0
