@@ -202,6 +202,7 @@ class WebStack(cdk.Stack):
             rights=tasks.RELEASE,
             environment=self._admin_environment() | {"SCOREBOARD_STATIC_BUCKET": site.static.bucket_name},
             secrets={"DATABASE_URL": self._data.database_url},
+            redis=False,
         )
         files = site.static.arn_for_objects("static/*")
         task.task_role.add_to_principal_policy(
@@ -234,7 +235,7 @@ class WebStack(cdk.Stack):
             environment["PROBE_CLIENT_ID"] = identity.machine_client.user_pool_client_id
             secrets["PROBE_CLIENT_SECRET"] = self._data.machine_secret
         task = self._tasks.definition(
-            "Probe", command, rights=tasks.PROBE, environment=environment, secrets=secrets
+            "Probe", command, rights=tasks.PROBE, environment=environment, secrets=secrets, redis=False
         )
         scheduler.Schedule(
             self,
