@@ -234,7 +234,9 @@ def document() -> str:
     for name, way in ways.items():
         rows.append([name] + [money(sum(way(rate).values())) for rate in RATES])
     per_viewers = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    detail = columns(["this product's part, itemised", *(f"{rate:g}" for rate in RATES)], [viewers(rate) for rate in RATES])
+    detail = columns(
+        ["this product's part, itemised", *(f"{rate:g}" for rate in RATES)], [viewers(rate) for rate in RATES]
+    )
     fixed = columns(
         ["a month of nothing", "dev", "prod"],
         [{n: v[0] for n, v in standing().items()}, {n: v[1] for n, v in standing().items()}],

@@ -1,4 +1,4 @@
-"""The verbs that concern AWS: `synth` makes the CloudFormation templates; `deploy`, `diff`, `destroy` run the CDK.
+"""The verbs that concern AWS: `synth` makes the CloudFormation templates, the others run the CDK.
 
 The CDK weighs 600 MB and is never imported by the application: it lives in an environment of its own in
 the user's cache. Making templates needs neither an account nor, once that is installed, a network.

@@ -206,7 +206,7 @@ class Watch(Construct):
 
     def _watch_stores(self) -> None:
         sizes = self._settings.sizes
-        # What an index has no capacity for is counted for the index, and is a refused write of the table, too.
+        # A write that an index has no capacity for is refused as well, and counted for the index.
         for place, table, indexes in (
             ("scores", self._data.scores, INDEXES),
             ("ledger", self._data.ledger, ()),

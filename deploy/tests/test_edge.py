@@ -55,7 +55,9 @@ def test_every_answer_has_the_security_headers_and_only_files_are_for_pages_of_o
             identifier: resource["Properties"]["ResponseHeadersPolicyConfig"]
             for _, identifier, resource in assembly.resources("AWS::CloudFront::ResponseHeadersPolicy")
         }
-        used = {path: policies[each["ResponseHeadersPolicyId"]] for path, each in behaviours(assembly).items()}
+        used = {
+            path: policies[each["ResponseHeadersPolicyId"]] for path, each in behaviours(assembly).items()
+        }
         for policy in used.values():
             headers = policy["SecurityHeadersConfig"]
             assert headers["StrictTransportSecurity"]["AccessControlMaxAgeSec"] >= 31_536_000

@@ -56,7 +56,10 @@ def test_a_finding_without_a_reason_stops_the_synthesis(tmp_path):
 WRONG = (
     ({"domain": ""}, "domain '' is no host name"),
     ({"domain": "board.example.org"}, "is not in the zone"),
-    ({"domain": "example.com", "beanstalk_platform": "any"}, "must be a name in the zone, like board.example.com"),
+    (
+        {"domain": "example.com", "beanstalk_platform": "any"},
+        "must be a name in the zone, like board.example.com",
+    ),
     ({"environment": "test"}, "environment must be one of dev, prod"),
     ({"zone_id": "example.com"}, "is no id of a hosted zone"),
     ({"region": "here"}, "is no region"),

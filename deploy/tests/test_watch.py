@@ -147,7 +147,9 @@ def test_throttled_writes_are_those_of_the_table_and_of_each_of_its_indexes(asse
                 each for each in assembly.all("AWS::CloudWatch::Alarm") if each["AlarmName"].endswith(name)
             )
             (total,) = [each for each in alarm["Metrics"] if "Expression" in each]
-            read = {each["Id"]: each["MetricStat"]["Metric"] for each in alarm["Metrics"] if each is not total}
+            read = {
+                each["Id"]: each["MetricStat"]["Metric"] for each in alarm["Metrics"] if each is not total
+            }
             assert total["Expression"] == " + ".join(f"FILL({name}, 0)" for name in read)
             wanted = {(("TableName", table["TableName"]),)} | {
                 (("GlobalSecondaryIndexName", index["IndexName"]), ("TableName", table["TableName"]))
@@ -166,7 +168,9 @@ def test_memory_and_evictions_are_those_of_each_node_of_the_cache(prod, dev):
         ((_, group, cache),) = assembly.resources("AWS::ElastiCache::ReplicationGroup")
         assert len(nodes) == 1 + cache["Properties"]["ReplicasPerNodeGroup"]
         alarm = next(
-            each for each in assembly.all("AWS::CloudWatch::Alarm") if each["AlarmName"].endswith("cache-full")
+            each
+            for each in assembly.all("AWS::CloudWatch::Alarm")
+            if each["AlarmName"].endswith("cache-full")
         )
         read = [each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each]
         assert [(each["MetricName"], each["Dimensions"]) for each in read] == [
