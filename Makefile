@@ -9,7 +9,8 @@ RANDOM_MIX = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint token verify load simulate bench-start bench-path bench-fanout bench-neighbours bench-frames \
-	bench-ranks bench-growth bench-rivals faults soak smoke costs screenshots synth deploy diff audit lock clean
+	bench-ranks bench-growth bench-rivals faults soak smoke costs screenshots synth deploy diff destroy audit \
+	lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -90,6 +91,9 @@ deploy: ## put everything on AWS: ENVIRONMENT= DOMAIN= ZONE_ID= ZONE_NAME= REGIO
 
 diff: ## what `make deploy` would change, with the same variables
 	@$(STACK) diff $(GIVEN)
+
+destroy: ## remove from AWS what `make deploy` made with the same variables; asks before anything is done
+	@$(STACK) destroy $(GIVEN)
 
 audit: ## look for known vulnerabilities of what is locked
 	@$(STACK) audit

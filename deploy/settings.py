@@ -106,6 +106,11 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"domain {settings.domain!r} is no host name like board.example.com")
     if settings.domain != settings.zone_name and not settings.domain.endswith(f".{settings.zone_name}"):
         raise SettingsError(f"domain {settings.domain!r} is not in the zone {settings.zone_name!r}")
+    if settings.beanstalk_platform and settings.domain == settings.zone_name:
+        raise SettingsError(
+            f"on Elastic Beanstalk domain must be a name in the zone, like board.{settings.zone_name}: "
+            "its address is a CNAME, which a zone itself cannot have"
+        )
     if not re.fullmatch(r"Z[A-Z0-9]{4,31}", settings.zone_id):
         raise SettingsError(f"zone_id {settings.zone_id!r} is no id of a hosted zone like Z0123456789ABC")
     if not _REGION.fullmatch(settings.region):

@@ -44,6 +44,7 @@ AWS_VERBS = {
     "synth": "make and check the CloudFormation templates; needs neither an account nor a network",
     "deploy": "put everything on AWS, or bring it up to date",
     "diff": "what a deployment would change",
+    "destroy": "remove what was deployed; asks before anything is done",
 }
 DEV_VERBS = {"test", "lint", *MODULES}
 

@@ -1,4 +1,4 @@
-"""The verbs that concern AWS: `synth` makes the CloudFormation templates, `deploy` and `diff` run the CDK.
+"""The verbs that concern AWS: `synth` makes the CloudFormation templates, the others run the CDK.
 
 The CDK weighs 600 MB and is never imported by the application: it lives in an environment of its own in
 the user's cache. Making templates needs neither an account nor, once that is installed, a network.
@@ -74,7 +74,7 @@ def synth(context: Mapping[str, str], data_dir: Path) -> int:
 
 
 def cdk(verb: str, context: Mapping[str, str], extra: Sequence[str]) -> int:
-    """`cdk deploy` or `cdk diff` of all stacks, with the account of the shell's credentials."""
+    """`cdk deploy`, `diff` or `destroy` of all stacks, with the account of the shell's credentials."""
     missing = [name for name in EXAMPLE if not context.get(name)]
     if missing:
         raise StackError(f"say {', '.join(name.upper() for name in missing)} (docs/deploy.md)")

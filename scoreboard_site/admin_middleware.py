@@ -115,7 +115,7 @@ def _sign_in_failed(request: HttpRequest | None = None, **kwargs: object) -> Non
 @receiver(user_locked_out)
 def _locked_out(request: HttpRequest | None = None, **kwargs: object) -> None:
     address = problems.address_of(request) if request else None
-    audit.refused("admin_locked_out", address=address)
+    audit.refused("admin_locked_out", status=429, address=address)
 
 
 @receiver(user_logged_in)

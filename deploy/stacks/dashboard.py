@@ -12,13 +12,15 @@ from constructs import Construct
 from settings import Settings
 from stacks.data import DataStack
 
-#: Refusals in the security log that somebody should look at when they pile up: code of the answer,
-#: metric, how many in five minutes are still usual. The log writes at most 20 of a kind in a second.
-SUSPICIOUS = (
-    ("unauthorized", "RefusedTokens", 300),
-    ("forbidden", "RefusedOtherPlayers", 50),
-    ("key_reused", "RefusedReusedKeys", 50),
-    ("rate_limited", "RefusedOverLimit", 600),
+#: Refusals in the security log that somebody should look at when they pile up: name of the alarm, metric,
+#: what the line says, how many in five minutes are still usual. A status stands for all codes that have it.
+#: The log writes at most 20 of a kind in a second.
+SUSPICIOUS: tuple[tuple[str, str, tuple[str, str | int], int], ...] = (
+    ("refused-unauthorized", "RefusedTokens", ("event", "unauthorized"), 300),
+    ("refused-forbidden", "RefusedForbidden", ("status", 403), 50),
+    ("refused-key-reused", "RefusedReusedKeys", ("event", "key_reused"), 50),
+    ("refused-rate-limited", "RefusedOverLimit", ("status", 429), 600),
+    ("admin-sign-in", "AdminSignInsFailed", ("event", "admin_sign_in"), 20),
 )
 
 
@@ -92,7 +94,7 @@ def draw(
     )
     dashboard.add_widgets(
         _graph("Refused updates by code", by_code),
-        _graph("Suspicious requests", *(of(name, "Sum", 5) for _, name, _ in SUSPICIOUS)),
+        _graph("Suspicious requests", *(of(name, "Sum", 5) for _, name, _, _ in SUSPICIOUS)),
         _graph(
             "Conflicts, cache",
             of("LedgerConflicts", "Sum"),

@@ -22,6 +22,8 @@ RETENTION = {
     30: logs.RetentionDays.ONE_MONTH,
     90: logs.RetentionDays.THREE_MONTHS,
 }
+#: Indexes of UserScores: partition key, sort key.
+INDEXES = {"TopScores": ("contender", "rankKey"), "Flagged": ("flag", "flagUntil")}
 _S = dynamodb.AttributeType.STRING
 
 
@@ -72,10 +74,7 @@ class DataStack(cdk.Stack):
 
     def _user_scores(self) -> dynamodb.Table:
         table = self._table("UserScores", "board")
-        for name, partition, sort in (
-            ("TopScores", "contender", "rankKey"),
-            ("Flagged", "flag", "flagUntil"),
-        ):
+        for name, (partition, sort) in INDEXES.items():
             table.add_global_secondary_index(
                 index_name=name,
                 partition_key=dynamodb.Attribute(name=partition, type=_S),
@@ -144,12 +143,21 @@ class DataStack(cdk.Stack):
             description="isolated subnets",
             subnet_ids=network.vpc.select_subnets(subnet_group_name="stores").subnet_ids,
         )
+        parameters = elasticache.CfnParameterGroup(
+            self,
+            "ValkeyParameters",
+            cache_parameter_group_family="valkey8",
+            description="nothing is thrown away to make room",
+            # Evicted players would be missing in the ranking; a refused write is repaired.
+            properties={"maxmemory-policy": "noeviction"},
+        )
         group = elasticache.CfnReplicationGroup(
             self,
             "Valkey",
             replication_group_description="ranking and channel layer of the scoreboard",
             engine="valkey",
             engine_version="8.0",
+            cache_parameter_group_name=parameters.ref,
             cache_node_type=sizes.valkey_node,
             num_node_groups=1,
             replicas_per_node_group=sizes.valkey_replicas,

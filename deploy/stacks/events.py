@@ -32,7 +32,7 @@ FIELDS = {"userId": "S", "increment": "N", "newScore": "N", "version": "N", "kin
 
 
 class ScoreEvents(Construct):
-    """Stream → pipe → bus; what cannot be delivered waits in a queue for two weeks."""
+    """Stream → pipe → bus; of what cannot be delivered a queue says where it is in the stream."""
 
     def __init__(self, scope: Construct, identifier: str, settings: Settings, ledger: dynamodb.Table) -> None:
         super().__init__(scope, identifier)
@@ -64,7 +64,8 @@ class ScoreEvents(Construct):
                     batch_size=10,
                     maximum_batching_window_in_seconds=1,
                     maximum_retry_attempts=20,
-                    maximum_record_age_in_seconds=86_400,
+                    # Half of the time that the stream keeps a record: the other half is to read it by hand.
+                    maximum_record_age_in_seconds=43_200,
                     on_partial_batch_item_failure="AUTOMATIC_BISECT",
                     dead_letter_config=pipes.CfnPipe.DeadLetterConfigProperty(arn=self.undelivered.queue_arn),
                 ),

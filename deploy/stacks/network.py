@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_logs as logs
 from aws_cdk import custom_resources as cr
@@ -23,6 +24,7 @@ class Network(Construct):
         self, scope: Construct, identifier: str, settings: Settings, retention: logs.RetentionDays
     ) -> None:
         super().__init__(scope, identifier)
+        self._retention = retention
         self.vpc = ec2.Vpc(
             self,
             "Vpc",
@@ -114,6 +116,10 @@ class Network(Construct):
             self,
             "CloudFrontAddresses",
             on_update=call,
+            # There before the function runs; the one that CDK would add may come after its first lines.
+            log_group=logs.LogGroup(
+                self, "CustomLog", retention=self._retention, removal_policy=RemovalPolicy.DESTROY
+            ),
             install_latest_aws_sdk=False,
             # The call knows no resources.
             policy=cr.AwsCustomResourcePolicy.from_sdk_calls(resources=["*"]),

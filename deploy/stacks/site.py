@@ -18,6 +18,8 @@ from settings import Settings
 
 #: The load balancer answers only requests that carry this header with the origin's secret.
 ORIGIN_HEADER = "X-Origin-Secret"
+#: Errors that CloudFront would keep for ten seconds, those of 5xx even when they say `no-store`.
+KEPT_ERRORS = (404, 500, 501, 502, 503, 504)
 VIEWER_REQUEST = Path(__file__).parent / "viewer_request.js"
 
 
@@ -43,7 +45,7 @@ class Site(Construct):
             object_ownership=s3.ObjectOwnership.OBJECT_WRITER,  # CloudFront's logs come with an ACL
             lifecycle_rules=[s3.LifecycleRule(expiration=cdk.Duration.days(settings.sizes.log_days))],
         )
-        self._headers = self._security_headers()
+        self._headers = self._security_headers("SecurityHeaders")
         self._function = cloudfront.Function(
             self,
             "ViewerRequest",
@@ -88,6 +90,10 @@ class Site(Construct):
             price_class=cloudfront.PriceClass.PRICE_CLASS_ALL,
             enable_logging=True,
             log_bucket=self._logs,
+            error_responses=[
+                cloudfront.ErrorResponse(http_status=status, ttl=cdk.Duration.seconds(0))
+                for status in KEPT_ERRORS
+            ],
             default_behavior=live,
             additional_behaviors={
                 "/": page,
@@ -122,7 +128,17 @@ class Site(Construct):
             origin=origins.S3BucketOrigin.with_origin_access_control(self.static),
             viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
             cache_policy=cloudfront.CachePolicy.CACHING_OPTIMIZED,
-            response_headers_policy=self._headers,
+            response_headers_policy=self._security_headers("StaticHeaders", self._for_every_page()),
+        )
+
+    def _for_every_page(self) -> cloudfront.ResponseHeadersCorsBehavior:
+        """Static files are public, and the admin's pages, of another origin, load modules among them."""
+        return cloudfront.ResponseHeadersCorsBehavior(
+            access_control_allow_origins=["*"],
+            access_control_allow_methods=["GET", "HEAD"],
+            access_control_allow_headers=["*"],
+            access_control_allow_credentials=False,
+            origin_override=True,
         )
 
     def _for_a_second(self, identifier: str, *query: str) -> cloudfront.CachePolicy:
@@ -153,11 +169,14 @@ class Site(Construct):
             query_string_behavior=cloudfront.OriginRequestQueryStringBehavior.none(),
         )
 
-    def _security_headers(self) -> cloudfront.ResponseHeadersPolicy:
+    def _security_headers(
+        self, identifier: str, cors: cloudfront.ResponseHeadersCorsBehavior | None = None
+    ) -> cloudfront.ResponseHeadersPolicy:
         """For answers that are not the application's; what the application says is left alone."""
         return cloudfront.ResponseHeadersPolicy(
             self,
-            "SecurityHeaders",
+            identifier,
+            cors_behavior=cors,
             security_headers_behavior=cloudfront.ResponseSecurityHeadersBehavior(
                 content_type_options=cloudfront.ResponseHeadersContentTypeOptions(override=True),
                 frame_options=cloudfront.ResponseHeadersFrameOptions(

@@ -28,6 +28,8 @@ IGNORED = [
 COLLECTOR_IMAGE = "public.ecr.aws/aws-observability/aws-otel-collector:v0.43.1"
 COLLECTOR_CONFIG = (Path(__file__).parent / "collector.yaml").read_text()
 _TRACED = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
+#: For who answers nobody, and so is not given the keys of tickets.
+_NO_PLAYERS = {"SCOREBOARD_SERVER_ONLY": "true"}
 #: The user of the image.
 USER = "10001:10001"
 STOP_TIMEOUT_S = 60
@@ -146,8 +148,12 @@ class Tasks(Construct):
         environment: Mapping[str, str] | None = None,
         secrets: Mapping[str, secretsmanager.ISecret] | None = None,
         serves: bool = False,
+        redis: bool = True,
     ) -> ecs.FargateTaskDefinition:
-        """`python manage.py *command` as a task. `serves`: it listens, and sends traces to a collector."""
+        """`python manage.py *command` as a task.
+
+        `serves`: it listens, checks tickets and sends traces to a collector. `redis`: it needs the cache.
+        """
         task = ecs.FargateTaskDefinition(
             self,
             name,
@@ -164,8 +170,8 @@ class Tasks(Construct):
         data = self._data
         all_secrets = {
             "SECRET_KEY": data.secret_key,
-            "REDIS_URL": data.redis_url,
-            "SCOREBOARD_TICKET_KEYS": data.ticket_keys,
+            **({"REDIS_URL": data.redis_url} if redis else {}),
+            **({"SCOREBOARD_TICKET_KEYS": data.ticket_keys} if serves else {}),
             **(secrets or {}),
         }
         if self._settings.sentry_secret:
@@ -182,7 +188,7 @@ class Tasks(Construct):
             linux_parameters=self._with_init(name),
             environment={
                 **application_environment(self._settings, self._data),
-                **(_TRACED if serves else {}),
+                **(_TRACED if serves else _NO_PLAYERS),
                 **(environment or {}),
             },
             secrets={key: ecs.Secret.from_secrets_manager(secret) for key, secret in all_secrets.items()},
@@ -196,10 +202,15 @@ class Tasks(Construct):
             ecs.Ulimit(name=ecs.UlimitName.NOFILE, soft_limit=OPEN_FILES, hard_limit=OPEN_FILES)
         )
         if serves:
-            self._add_collector(task)
+            # Started before the application and so ended after it: the last spans find it.
+            container.add_container_dependencies(
+                ecs.ContainerDependency(
+                    container=self._add_collector(task), condition=ecs.ContainerDependencyCondition.START
+                )
+            )
         return task
 
-    def _add_collector(self, task: ecs.FargateTaskDefinition) -> None:
+    def _add_collector(self, task: ecs.FargateTaskDefinition) -> ecs.ContainerDefinition:
         """Receives spans on the loopback address and passes them on to X-Ray."""
         task.task_role.add_to_principal_policy(
             iam.PolicyStatement(
@@ -207,7 +218,7 @@ class Tasks(Construct):
                 resources=["*"],  # X-Ray knows no resources for these
             )
         )
-        task.add_container(
+        return task.add_container(
             "collector",
             image=ecs.ContainerImage.from_registry(COLLECTOR_IMAGE),
             essential=False,  # the board goes on without traces

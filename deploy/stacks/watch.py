@@ -8,6 +8,7 @@ from __future__ import annotations
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elb
 from aws_cdk import aws_iam as iam
@@ -18,7 +19,7 @@ from constructs import Construct
 
 from settings import Settings
 from stacks.dashboard import SUSPICIOUS, draw, metric, namespace
-from stacks.data import DataStack
+from stacks.data import INDEXES, DataStack
 
 RUNBOOK = "docs/operations.md"
 #: Refused updates that are our fault, not the client's.
@@ -178,12 +179,14 @@ class Watch(Construct):
     def _watch_logs(self, log: logs.LogGroup) -> None:
         """Metrics from the log: refusals that may be an attack, and errors that nobody expected."""
         of_security = logs.FilterPattern.string_value("$.logger", "=", "scores.security")
-        for code, name, usual in SUSPICIOUS:
-            of_code = logs.FilterPattern.string_value("$.event", "=", code)
-            refused = self._count(log, name, logs.FilterPattern.all(of_security, of_code))
-            self._alarm(
-                f"refused-{code.replace('_', '-')}", refused, f"Many requests are refused as `{code}`", usual
+        for alarm, name, (field, value), usual in SUSPICIOUS:
+            of_kind = (
+                logs.FilterPattern.number_value(f"$.{field}", "=", value)
+                if isinstance(value, int)
+                else logs.FilterPattern.string_value(f"$.{field}", "=", value)
             )
+            refused = self._count(log, name, logs.FilterPattern.all(of_security, of_kind))
+            self._alarm(alarm, refused, f"Many lines of the security log with `{field}` {value}", usual)
         levels = (logs.FilterPattern.string_value("$.level", "=", level) for level in ("ERROR", "CRITICAL"))
         errors = self._count(log, "UnexpectedErrors", logs.FilterPattern.any(*levels))
         self._alarm("unexpected-errors", errors, "A process wrote an error to its log", 0)
@@ -202,37 +205,55 @@ class Watch(Construct):
         return found.metric(statistic="Sum", period=cdk.Duration.minutes(5))
 
     def _watch_stores(self) -> None:
-        for place, table in (("scores", self._data.scores), ("ledger", self._data.ledger)):
-            throttled = cloudwatch.Metric(
-                namespace="AWS/DynamoDB",
-                metric_name="WriteThrottleEvents",
-                statistic="Sum",
-                dimensions_map={"TableName": table.table_name},
-                period=cdk.Duration.minutes(1),
-            )
+        sizes = self._settings.sizes
+        # A write that an index has no capacity for is refused as well, and counted for the index.
+        for place, table, indexes in (
+            ("scores", self._data.scores, INDEXES),
+            ("ledger", self._data.ledger, ()),
+        ):
+            throttled = {"t": self._throttled(table)} | {
+                f"i{number}": self._throttled(table, index) for number, index in enumerate(indexes)
+            }
+            every = " + ".join(f"FILL({name}, 0)" for name in throttled)
             self._alarm(
                 f"throttled-{place}",
-                throttled,
+                self._expression(every, 1, **throttled),
                 f"DynamoDB throttles writes of the table of {place}",
                 0,
                 times=3,
             )
+        # Each node has metrics of its own, the group has none. Of one shard these are the names of the nodes.
+        nodes = [f"{self._data.valkey.ref}-{number:03}" for number in range(1, sizes.valkey_replicas + 2)]
         memory, evictions = (
-            cloudwatch.Metric(
-                namespace="AWS/ElastiCache",
-                metric_name=name,
-                statistic=statistic,
-                dimensions_map={"ReplicationGroupId": self._data.valkey.ref},
-                period=cdk.Duration.minutes(5),
-            )
+            {
+                f"{name[0].lower()}{place}": cloudwatch.Metric(
+                    namespace="AWS/ElastiCache",
+                    metric_name=name,
+                    statistic=statistic,
+                    dimensions_map={"CacheClusterId": node},
+                    period=cdk.Duration.minutes(5),
+                )
+                for place, node in enumerate(nodes)
+            }
             for name, statistic in (("DatabaseMemoryUsagePercentage", "Maximum"), ("Evictions", "Sum"))
         )
-        full = self._expression("IF(evictions > 0, 100, memory)", 5, memory=memory, evictions=evictions)
+        fullest = f"IF(MAX([{', '.join(evictions)}]) > 0, 100, MAX([{', '.join(memory)}]))"
+        full = self._expression(fullest, 5, **memory, **evictions)
         self._alarm("cache-full", full, "The memory of the ranking cache is nearly full", 80, times=3)
         undelivered = self._data.events.undelivered.metric_approximate_number_of_messages_visible(
             period=cdk.Duration.minutes(5), statistic="Maximum"
         )
         self._alarm("undelivered-events", undelivered, "ScoreChanged events could not be delivered", 0)
+
+    def _throttled(self, table: dynamodb.ITable, index: str | None = None) -> cloudwatch.Metric:
+        names = {"TableName": table.table_name} | ({"GlobalSecondaryIndexName": index} if index else {})
+        return cloudwatch.Metric(
+            namespace="AWS/DynamoDB",
+            metric_name="WriteThrottleEvents",
+            statistic="Sum",
+            dimensions_map=names,
+            period=cdk.Duration.minutes(1),
+        )
 
     def _watch_the_door(self) -> cloudwatch.Alarm:
         errors = self._web.metrics.http_code_target(

@@ -97,11 +97,15 @@ class WebStack(cdk.Stack):
         identifier: str,
         task: ecs.FargateTaskDefinition,
         *,
-        count: int,
+        count: int | None,
         single: bool = False,
         **options: object,
     ) -> ecs.FargateService:
-        """`single`: there is never more than one, so that the old one ends before the new one begins."""
+        """`single`: there is never more than one, so that the old one ends before the new one begins.
+
+        `count`: None for a service that scales. A number would be set again by each release, whatever
+        the scaling had made of it; without one a new service has one task until the scaling adds to it.
+        """
         return ecs.FargateService(
             self,
             f"{identifier}Service",
@@ -134,7 +138,7 @@ class WebStack(cdk.Stack):
         service = self._service(
             "Web",
             task,
-            count=fewest,
+            count=None,
             health_check_grace_period=cdk.Duration.seconds(60),
             deployment_alarms=ecs.DeploymentAlarmConfig(
                 alarm_names=[self._watch.errors_alarm.alarm_name],
@@ -198,6 +202,7 @@ class WebStack(cdk.Stack):
             rights=tasks.RELEASE,
             environment=self._admin_environment() | {"SCOREBOARD_STATIC_BUCKET": site.static.bucket_name},
             secrets={"DATABASE_URL": self._data.database_url},
+            redis=False,
         )
         files = site.static.arn_for_objects("static/*")
         task.task_role.add_to_principal_policy(
@@ -230,7 +235,7 @@ class WebStack(cdk.Stack):
             environment["PROBE_CLIENT_ID"] = identity.machine_client.user_pool_client_id
             secrets["PROBE_CLIENT_SECRET"] = self._data.machine_secret
         task = self._tasks.definition(
-            "Probe", command, rights=tasks.PROBE, environment=environment, secrets=secrets
+            "Probe", command, rights=tasks.PROBE, environment=environment, secrets=secrets, redis=False
         )
         scheduler.Schedule(
             self,

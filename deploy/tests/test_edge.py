@@ -41,6 +41,41 @@ def test_cloudfront_keeps_the_page_and_the_top_ten_for_a_second_and_passes_the_r
     assert all(each["ResponseHeadersPolicyId"] for each in found.values())
 
 
+def test_no_error_is_kept_and_none_is_replaced_by_a_page(assemblies):
+    for assembly in assemblies.values():
+        config = assembly.one("AWS::CloudFront::Distribution")["DistributionConfig"]
+        assert config["CustomErrorResponses"] == [
+            {"ErrorCode": status, "ErrorCachingMinTTL": 0} for status in (404, 500, 501, 502, 503, 504)
+        ]
+
+
+def test_every_answer_has_the_security_headers_and_only_files_are_for_pages_of_other_origins(assemblies):
+    for assembly in assemblies.values():
+        policies = {
+            identifier: resource["Properties"]["ResponseHeadersPolicyConfig"]
+            for _, identifier, resource in assembly.resources("AWS::CloudFront::ResponseHeadersPolicy")
+        }
+        used = {
+            path: policies[each["ResponseHeadersPolicyId"]] for path, each in behaviours(assembly).items()
+        }
+        for policy in used.values():
+            headers = policy["SecurityHeadersConfig"]
+            assert headers["StrictTransportSecurity"]["AccessControlMaxAgeSec"] >= 31_536_000
+            assert headers["ContentSecurityPolicy"]["ContentSecurityPolicy"].startswith("default-src 'none'")
+            assert headers["ContentTypeOptions"] == {"Override": True}
+            assert headers["FrameOptions"]["FrameOption"] == "DENY"
+            assert headers["ReferrerPolicy"]["ReferrerPolicy"] == "same-origin"
+            others = {each["Header"]: each["Value"] for each in policy["CustomHeadersConfig"]["Items"]}
+            assert others == {"Cross-Origin-Opener-Policy": "same-origin"}
+        # The admin's pages are of another origin than the modules they load.
+        assert assembly.environment("admin")["STATIC_URL"] == "https://board.example.com/static/"
+        assert assembly.environment("admin")["ALLOWED_HOSTS"] == "admin.board.example.com"
+        cors = used.pop("/static/*")["CorsConfig"]
+        assert cors["AccessControlAllowOrigins"]["Items"] == ["*"]
+        assert cors["AccessControlAllowCredentials"] is False
+        assert not [path for path, policy in used.items() if "CorsConfig" in policy]
+
+
 def test_of_a_private_board_nothing_is_kept(variants):
     private = variants["private"]
     for path, behaviour in behaviours(private).items():

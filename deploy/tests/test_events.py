@@ -121,10 +121,12 @@ def test_every_change_of_a_score_becomes_an_event_of_the_documented_schema(strea
         assert "first" not in json.dumps(event) and "moderator" not in json.dumps(event)
 
 
-def test_the_pipe_repeats_splits_and_keeps_what_it_cannot_deliver(prod):
+def test_the_pipe_repeats_splits_and_tells_in_time_what_it_cannot_deliver(prod):
     (pipe,) = prod.all("AWS::Pipes::Pipe")
     source = pipe["SourceParameters"]["DynamoDBStreamParameters"]
     assert source["OnPartialBatchItemFailure"] == "AUTOMATIC_BISECT"
     assert source["MaximumRetryAttempts"] > 0 and "Arn" in source["DeadLetterConfig"]
+    kept_s = 24 * 3600  # by a stream of DynamoDB; the queue is told where a record is, not what it says
+    assert source["MaximumRecordAgeInSeconds"] <= kept_s / 2
     target = pipe["TargetParameters"]["EventBridgeEventBusParameters"]
     assert target == {"DetailType": "ScoreChanged", "Source": "scoreboard"}

@@ -142,13 +142,15 @@ def test_a_restore_stops_every_writer_first_and_begins_a_new_generation(shell, p
         if words[1] == "update-service"
     ]
     assert counts[:3] == [("web", "0"), ("admin", "0"), ("ranking", "0")]
+    (target,) = prod.all("AWS::ApplicationAutoScaling::ScalableTarget")
     in_template = {
-        each["ServiceName"].removeprefix("scoreboard-prod-"): str(each["DesiredCount"])
+        each["ServiceName"].removeprefix("scoreboard-prod-"): str(
+            each.get("DesiredCount", target["MinCapacity"])
+        )
         for each in prod.all("AWS::ECS::Service")
     }
     assert dict(counts[3:]) == in_template
     assert verbs.index("wait") < verbs.index("restore-table-to-point-in-time")
-    (target,) = prod.all("AWS::ApplicationAutoScaling::ScalableTarget")
     for words, _ in calls:
         if words[1] == "register-scalable-target":
             assert option(words, "--scalable-dimension") == target["ScalableDimension"]

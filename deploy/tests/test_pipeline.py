@@ -17,6 +17,7 @@ import yaml
 from devstack import deploying
 from scoreboard_site.tests.processes import ROOT
 
+DEPLOY_PAGE = (ROOT / "docs" / "deploy.md").read_text()
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -49,6 +50,30 @@ def test_actions_are_pinned_and_jobs_have_no_right_that_is_not_named():
 
 def workflow(name: str) -> dict[Any, Any]:
     return dict(yaml.safe_load((ROOT / ".github" / "workflows" / name).read_text()))
+
+
+def test_every_file_that_pins_something_is_kept_up_to_date_by_dependabot():
+    updates = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())["updates"]
+    kept = {
+        (each["package-ecosystem"], folder.strip("/"))
+        for each in updates
+        for folder in each.get("directories") or [each["directory"]]
+    }
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for ecosystem, pattern in (
+        ("pip", r"requirements[\w-]*\.txt"),
+        ("npm", r"package\.json"),
+        ("docker", r"Dockerfile"),
+        ("docker-compose", r"compose\.yaml"),
+    ):
+        wanted = {os.path.dirname(path) for path in re.findall(rf"^(?:.*/)?{pattern}$", files, re.MULTILINE)}
+        assert wanted == {folder for name, folder in kept if name == ecosystem}, ecosystem
+
+
+def test_a_role_that_is_assumed_for_longer_than_an_hour_is_said_to_need_it():
+    text = (ROOT / ".github" / "workflows" / "deploy.yml").read_text()
+    for seconds in re.findall(r"role-duration-seconds: (\d+)", text):
+        assert int(seconds) <= 3600 or f"--max-session-duration {seconds}" in DEPLOY_PAGE
 
 
 def test_nothing_is_deployed_before_everything_that_ci_checks_is_well():
@@ -133,6 +158,27 @@ def deploy_or_go_back(tmp_path):
 
 
 DEPLOY, SMOKE = "make deploy YES=1", "make smoke URL=https://board.example.com"
+
+
+NPX = """#!/bin/sh
+for word in "$@"; do echo "npx: $word"; done
+"""
+
+
+def test_what_was_deployed_is_removed_with_the_same_variables_and_not_without_asking(tmp_path):
+    (tmp_path / "npx").write_text(NPX)
+    (tmp_path / "npx").chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    given = [f"{name.upper()}={value}" for name, value in deploying.EXAMPLE.items()]
+    called = {}
+    for verb in ("deploy", "diff", "destroy"):
+        command = ["make", verb, f"PYTHON={sys.executable}", "YES=1", *given]
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        called[verb] = re.findall("^npx: (.*)$", done.stdout, re.MULTILINE)
+    assert called["destroy"][1:4] == [deploying.CDK_CLI, "destroy", "--all"]
+    assert called["destroy"] == ["destroy" if word == "diff" else word for word in called["diff"]]
+    assert "--force" not in called["destroy"] and called["deploy"][-1] == "never"
 
 
 def test_a_good_deployment_is_remembered(deploy_or_go_back):

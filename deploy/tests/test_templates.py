@@ -56,6 +56,10 @@ def test_a_finding_without_a_reason_stops_the_synthesis(tmp_path):
 WRONG = (
     ({"domain": ""}, "domain '' is no host name"),
     ({"domain": "board.example.org"}, "is not in the zone"),
+    (
+        {"domain": "example.com", "beanstalk_platform": "any"},
+        "must be a name in the zone, like board.example.com",
+    ),
     ({"environment": "test"}, "environment must be one of dev, prod"),
     ({"zone_id": "example.com"}, "is no id of a hosted zone"),
     ({"region": "here"}, "is no region"),
@@ -153,6 +157,16 @@ def test_the_cache_has_one_shard_and_speaks_only_tls_with_a_password(assemblies)
         assert cache["AuthToken"].startswith("{{resolve:secretsmanager:")
 
 
+def test_the_cache_throws_nothing_away_to_make_room(assemblies):
+    for assembly in assemblies.values():
+        ((_, identifier, parameters),) = assembly.resources("AWS::ElastiCache::ParameterGroup")
+        cache = assembly.one("AWS::ElastiCache::ReplicationGroup")
+        assert cache["CacheParameterGroupName"] == identifier
+        family = f"{cache['Engine']}{cache['EngineVersion'].partition('.')[0]}"
+        assert parameters["Properties"]["CacheParameterGroupFamily"] == family == "valkey8"
+        assert parameters["Properties"]["Properties"] == {"maxmemory-policy": "noeviction"}
+
+
 def test_no_template_holds_a_secret_or_an_image_named_latest(assemblies):
     for assembly in assemblies.values():
         for path in assembly.folder.glob("*.json"):
@@ -177,6 +191,30 @@ def test_no_template_holds_a_secret_or_an_image_named_latest(assemblies):
             assert "resolve:secretsmanager" not in json.dumps(variables)
 
 
+def test_each_process_gets_the_secrets_it_needs_and_no_other(assemblies):
+    for assembly in assemblies.values():
+        given = {
+            name: {each["Name"] for each in assembly.container(name)["Secrets"]} - {"SECRET_KEY"}
+            for name in ("web", "admin", "ranking", "probe", "release")
+        }
+        assert given == {
+            "web": {"REDIS_URL", "SCOREBOARD_TICKET_KEYS"},
+            "admin": {"REDIS_URL", "SCOREBOARD_TICKET_KEYS", "DATABASE_URL"},
+            "ranking": {"REDIS_URL"},
+            "probe": set(),
+            "release": {"DATABASE_URL"},
+        }
+
+
+def test_the_log_group_of_every_function_is_there_before_it_and_has_an_end(assemblies):
+    for assembly in assemblies.values():
+        groups = {name: each for _, name, each in assembly.resources("AWS::Logs::LogGroup")}
+        functions = assembly.all("AWS::Lambda::Function")
+        assert len(functions) == 3
+        for function in functions:
+            assert groups[function["LoggingConfig"]["LogGroup"]]["Properties"]["RetentionInDays"]
+
+
 def test_containers_are_not_root_cannot_write_and_stop_in_time(assemblies):
     for assembly in assemblies.values():
         for task in assembly.all("AWS::ECS::TaskDefinition"):
@@ -189,6 +227,15 @@ def test_containers_are_not_root_cannot_write_and_stop_in_time(assemblies):
             assert app["StopTimeout"] == 60
             assert app["MountPoints"] == [{"ContainerPath": "/tmp", "ReadOnly": False, "SourceVolume": "tmp"}]
             assert app["Ulimits"][0]["SoftLimit"] >= 65_536
+
+
+def test_private_addresses_of_services_are_free_ones_in_dev_and_all_in_prod(prod, dev):
+    for assembly, interfaces in ((prod, 5), (dev, 0)):
+        endpoints = assembly.all("AWS::EC2::VPCEndpoint")
+        kinds = [each["VpcEndpointType"] for each in endpoints]
+        assert (kinds.count("Gateway"), kinds.count("Interface")) == (2, interfaces)
+    named = {each["ServiceName"].partition("eu-central-1.")[2] for each in prod.all("AWS::EC2::VPCEndpoint")}
+    assert named == {"dynamodb", "s3", "ecr.api", "ecr.dkr", "logs", "secretsmanager", "xray"}
 
 
 def test_the_load_balancer_answers_only_cloudfront(prod):
@@ -243,6 +290,16 @@ def test_the_web_service_scales_on_cpu_and_open_sockets_and_rolls_back(prod):
         assert service["NetworkConfiguration"]["AwsvpcConfiguration"]["AssignPublicIp"] == "DISABLED"
     web = prod.one("AWS::ECS::Service", ServiceName="scoreboard-prod-web")
     assert web["DeploymentConfiguration"]["Alarms"]["Rollback"] is True
+
+
+def test_a_release_does_not_set_the_number_of_web_tasks_that_the_scaling_has_chosen(assemblies):
+    for assembly in assemblies.values():
+        (target,) = assembly.all("AWS::ApplicationAutoScaling::ScalableTarget")
+        counts = {each["ServiceName"]: each.get("DesiredCount") for each in assembly.all("AWS::ECS::Service")}
+        web = next(name for name in counts if name.endswith("-web"))
+        assert target["ScalableDimension"] == "ecs:service:DesiredCount" and target["MinCapacity"] >= 1
+        assert counts.pop(web) is None
+        assert set(counts.values()) == {1}, "what does not scale"
 
 
 def test_no_process_but_the_web_tasks_counts_its_open_sockets(assemblies):

@@ -5,20 +5,44 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.test import APIRequestFactory
+
 from deploy.tests.assembly import Assembly
-from scoreboard_site import metrics
+from scoreboard_site import admin_middleware, metrics
 from scoreboard_site.logs import JSONFormatter, Redact
 from scoreboard_site.tests.processes import ROOT
-from scores import audit
+from scores import audit, errors, problems
 
+#: Metric, and the codes of the answers, or the events, that it counts.
 SECURITY = {
-    "RefusedTokens": "unauthorized",
-    "RefusedOtherPlayers": "forbidden",
-    "RefusedReusedKeys": "key_reused",
-    "RefusedOverLimit": "rate_limited",
+    "RefusedTokens": {"unauthorized"},
+    "RefusedForbidden": {
+        "forbidden",
+        "banned",
+        "ticket_required",
+        "ticket_invalid",
+        "ticket_expired",
+        "origin",
+    },
+    "RefusedReusedKeys": {"key_reused"},
+    "RefusedOverLimit": {"rate_limited", "too_many_sockets", "admin_locked_out"},
+    "AdminSignInsFailed": {"admin_sign_in"},
 }
+ERRORS = (
+    errors.Forbidden(),
+    errors.Banned(),
+    errors.TicketRequired(),
+    errors.TicketInvalid(),
+    errors.TicketExpired(),
+    errors.KeyReused(),
+    errors.RateLimited(1),
+    AuthenticationFailed(),
+)
 
 
 def named_in(alarm: dict[str, Any]) -> set[str]:
@@ -72,28 +96,88 @@ def test_every_metric_of_alarms_and_dashboard_is_in_the_applications_catalogue(p
     } == {namespace}
 
 
-def test_suspicious_requests_are_counted_in_the_security_log_as_it_is_written(prod: Assembly):
-    patterns = {
-        each["MetricTransformations"][0]["MetricName"]: each["FilterPattern"]
-        for each in prod.all("AWS::Logs::MetricFilter")
-    }
+def matches(pattern: str, line: dict[str, Any]) -> bool:
+    """CloudWatch's matching, as far as the filters use it: every term of `pattern` is true of the line."""
+    terms = re.findall(r'\$\.(\w+) = (?:"([^"]+)"|(\d+))', pattern)
+    assert terms and "||" not in pattern
+    return all(line.get(name) == (text or int(number)) for name, text, number in terms)
+
+
+@pytest.fixture
+def security_lines() -> Iterator[list[dict[str, Any]]]:
+    """Lines of the security log from here on, as they are written."""
     lines: list[dict[str, Any]] = []
     handler = logging.Handler()
     handler.setFormatter(JSONFormatter())
     handler.addFilter(Redact())
     handler.emit = lambda record: lines.append(json.loads(handler.format(record)))  # type: ignore[method-assign]
     audit.logger.addHandler(handler)
-    try:
-        for code in SECURITY.values():
-            audit.refused(code, path="/score/update")
-    finally:
-        audit.logger.removeHandler(handler)
-    for (name, code), line in zip(SECURITY.items(), lines, strict=True):
-        terms = dict(re.findall(r'\$\.(\w+) = "([^"]+)"', patterns[name]))
-        assert terms == {"logger": "scores.security", "event": code}
-        assert terms.items() <= line.items()
-        source = "".join(path.read_text() for path in (ROOT / "scores").glob("*.py"))
-        assert f'"{code}"' in source, "no answer has this code"
+    yield lines
+    audit.logger.removeHandler(handler)
+
+
+def test_every_refusal_in_the_security_log_is_counted_by_one_metric(prod: Assembly, security_lines):
+    for error in ERRORS:
+        request = APIRequestFactory().post("/score/update")
+        problems.exception_handler(error, {"request": request})
+    admin_middleware._sign_in_failed()
+    admin_middleware._locked_out()
+    sockets = (ROOT / "realtime" / "requests.py").read_text()
+    for kind, status in re.findall(r'audit\.refused\("(\w+)", status=(\d+)', sockets):
+        audit.refused(kind, status=int(status))
+    patterns = {
+        each["MetricTransformations"][0]["MetricName"]: each["FilterPattern"]
+        for each in prod.all("AWS::Logs::MetricFilter")
+        if "scores.security" in each["FilterPattern"]
+    }
+    counted = {
+        name: {line["event"] for line in security_lines if matches(pattern, line)}
+        for name, pattern in patterns.items()
+    }
+    assert counted == SECURITY
+    events = [event for found in counted.values() for event in found]
+    assert sorted(events) == sorted({line["event"] for line in security_lines}), "each once, and all"
+
+
+def test_throttled_writes_are_those_of_the_table_and_of_each_of_its_indexes(assemblies):
+    for assembly in assemblies.values():
+        for table in assembly.all("AWS::DynamoDB::Table"):
+            name = f"throttled-{'scores' if 'UserScores' in table['TableName'] else 'ledger'}"
+            alarm = next(
+                each for each in assembly.all("AWS::CloudWatch::Alarm") if each["AlarmName"].endswith(name)
+            )
+            (total,) = [each for each in alarm["Metrics"] if "Expression" in each]
+            read = {
+                each["Id"]: each["MetricStat"]["Metric"] for each in alarm["Metrics"] if each is not total
+            }
+            assert total["Expression"] == " + ".join(f"FILL({name}, 0)" for name in read)
+            wanted = {(("TableName", table["TableName"]),)} | {
+                (("GlobalSecondaryIndexName", index["IndexName"]), ("TableName", table["TableName"]))
+                for index in table.get("GlobalSecondaryIndexes", [])
+            }
+            found = {
+                tuple(sorted((each["Name"], each["Value"]) for each in metric["Dimensions"]))
+                for metric in read.values()
+                if metric["MetricName"] == "WriteThrottleEvents"
+            }
+            assert found == wanted
+
+
+def test_memory_and_evictions_are_those_of_each_node_of_the_cache(prod, dev):
+    for assembly, nodes in ((prod, ("001", "002")), (dev, ("001",))):
+        ((_, group, cache),) = assembly.resources("AWS::ElastiCache::ReplicationGroup")
+        assert len(nodes) == 1 + cache["Properties"]["ReplicasPerNodeGroup"]
+        alarm = next(
+            each
+            for each in assembly.all("AWS::CloudWatch::Alarm")
+            if each["AlarmName"].endswith("cache-full")
+        )
+        read = [each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each]
+        assert [(each["MetricName"], each["Dimensions"]) for each in read] == [
+            (name, [{"Name": "CacheClusterId", "Value": f"{group}-{node}"}])
+            for name in ("DatabaseMemoryUsagePercentage", "Evictions")
+            for node in nodes
+        ]
 
 
 def test_the_probe_is_run_again_and_again_and_never_twice_for_one_time(prod, dev):
@@ -110,6 +194,8 @@ def test_traces_go_to_a_collector_in_the_same_task(prod):
         containers = {each["Name"]: each for each in prod.task(name)["ContainerDefinitions"]}
         collector = containers["collector"]
         assert collector["Essential"] is False
+        started_after = containers["app"]["DependsOn"]
+        assert started_after == [{"Condition": "START", "ContainerName": "collector"}], "and ended before"
         config = {each["Name"]: each["Value"] for each in collector["Environment"]}["AOT_CONFIG_CONTENT"]
         assert "awsxray" in config and "127.0.0.1:4318" in config
         assert prod.environment(name)["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://127.0.0.1:4318"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -49,6 +51,23 @@ def test_it_agrees_with_a_true_board_and_tells_how_old_a_false_one_is(stores):
         status, written, said = probe(url, "--within", "1.5")
         assert status == 1 and 1.0 < written["BoardDifferenceAge"] < 30, said
         assert "u05: shown rank 1 with 1000 points, in the table rank 7 with 15 points" in said
+
+
+def test_a_socket_that_opens_slowly_does_not_take_away_the_time_in_which_a_difference_shows(stores):
+    with server() as part:
+        token = local_issuer.mint("server", WRITE_SCOPE)
+        for number in range(3):
+            assert post(part, token, f"u{number}", 10 + number, f"k{number}").status_code == 200
+        merging.use_generation(repository.read_state().generation)
+        merging.merge([Player("u0", 1000, version=99, reached_at=1)])
+        os.kill(part.pid, signal.SIGSTOP)  # it accepts connections and does not answer
+        timer = threading.Timer(6, os.kill, (part.pid, signal.SIGCONT))
+        timer.start()
+        try:
+            status, written, said = probe(f"ws://127.0.0.1:{part.port}/ws/scoreboard", "--within", "1.5")
+        finally:
+            timer.join()
+        assert status == 1 and written["BoardDifferenceAge"] >= 1.5, said
 
 
 def test_it_says_when_there_is_nothing_to_see(stores):

@@ -167,17 +167,19 @@ class Command(BaseCommand):
         deadline = time.monotonic() + within_s
         while True:
             try:
-                return self._compare(deadline)
+                return self._compare(within_s)
             except Unseen as error:  # it may be told to come back: a deployment, keys that are being fetched
                 if time.monotonic() > deadline:
                     self._fail(error)
                     return 2
             time.sleep(LOOK_AGAIN_S)
 
-    def _compare(self, deadline: float) -> int:
+    def _compare(self, within_s: float) -> int:
+        """The time for a difference to go away begins with the first look: opening a socket may be slow."""
         with self._probe.watching() as viewer:
             self._probe.wait_for_board(viewer)
             self._probe.look()
+            deadline = time.monotonic() + within_s
             while self._probe.age and time.monotonic() < deadline:
                 self._probe.listen(viewer, LOOK_AGAIN_S)
                 self._probe.look()
