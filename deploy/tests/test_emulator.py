@@ -1,13 +1,11 @@
-"""A deployment to the emulator of what it knows, and the application at work on what that made.
-
-Deployed from the data stack: tables, user pool with its clients and domain, secrets, bus and queue. The
-network, the cache, the database, load balancers and containers are not: the emulator has none to run on.
-"""
+"""A deployment to the emulator of all that it knows, and the application at work on what that made."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -17,76 +15,148 @@ from deploy.tests.assembly import Assembly
 from deploy.tests.conftest import Emulator
 from scoreboard_site.tests.processes import server
 
-KINDS = (
-    "AWS::DynamoDB::Table",
-    "AWS::Cognito::UserPool",
-    "AWS::Cognito::UserPoolClient",
-    "AWS::Cognito::UserPoolDomain",
-    "AWS::Cognito::UserPoolGroup",
-    "AWS::Cognito::UserPoolResourceServer",
-    "AWS::Events::EventBus",
-    "AWS::SQS::Queue",
-    "AWS::SecretsManager::Secret",
-)
+#: In this order: each refers to outputs of those before it.
+STACKS = ("ScoreboardDevData", "ScoreboardDevEdge", "ScoreboardDevWeb")
+#: Of these kinds the emulator knows nothing, or has nothing to run them on: containers, functions, servers,
+#: the hosted zone that is there before us.
+NOT_THERE = {
+    "AWS::ApplicationAutoScaling::ScalableTarget",
+    "AWS::ApplicationAutoScaling::ScalingPolicy",
+    "AWS::EC2::EIP",
+    "AWS::EC2::FlowLog",
+    "AWS::EC2::NatGateway",
+    "AWS::EC2::SecurityGroupEgress",
+    "AWS::EC2::SecurityGroupIngress",
+    "AWS::ECS::Service",
+    "AWS::ECS::TaskDefinition",
+    "AWS::ElastiCache::ReplicationGroup",
+    "AWS::EventSchemas::Registry",
+    "AWS::EventSchemas::Schema",
+    "AWS::Lambda::Function",
+    "AWS::RDS::DBInstance",
+    "AWS::Route53::RecordSet",
+    "AWS::WAFv2::LoggingConfiguration",
+    "Custom::AWS",
+    "Custom::DescribeCognitoUserPoolClient",
+    "Custom::ScoreboardRelease",
+}
+#: Alarms on a sum or a quotient of metrics: the emulator has no metric math.
+COMPUTED = "Metrics"
+TEMPLATES = "templates"
+
+Made = dict[str, list[str]]
 
 
-def references(value: Any) -> set[str]:
-    """Logical ids that a piece of template refers to."""
+def references(value: Any) -> Iterator[str]:
+    """Logical ids, and `stack/output` of other stacks, that a piece of template refers to."""
     if isinstance(value, list):
-        return set().union(*map(references, value))
-    if not isinstance(value, dict):
-        return set()
-    if "Ref" in value:
-        return {str(value["Ref"])}
-    if "Fn::GetAtt" in value:
-        return {str(value["Fn::GetAtt"][0])}
-    return references(list(value.values()))
+        for each in value:
+            yield from references(each)
+    elif isinstance(value, dict):
+        if "Ref" in value:
+            yield str(value["Ref"])
+        elif "Fn::GetAtt" in value:
+            yield str(value["Fn::GetAtt"][0])
+        elif "Fn::GetStackOutput" in value:
+            argument = value["Fn::GetStackOutput"]
+            yield f"{argument['StackName']}/{argument['OutputName']}"
+        else:
+            yield from references(list(value.values()))
 
 
-def known_part(template: dict[str, Any]) -> dict[str, Any]:
-    """The resources of these kinds, without those that need one of another kind."""
-    kept = {name: each for name, each in template["Resources"].items() if each["Type"] in KINDS}
-    while True:
-        broken = {
-            name
-            for name, each in kept.items()
-            if {one for one in references(each["Properties"]) if not one.startswith("AWS::")} - kept.keys()
-        }
-        if not broken:
-            break
-        kept = {name: each for name, each in kept.items() if name not in broken}
-    return {"Resources": {name: {**each, "DependsOn": []} for name, each in kept.items()}}
+def known_part(template: dict[str, Any], outputs: set[str]) -> dict[str, Any]:
+    """A stack without what is not there, and without what refers to that; `outputs` are of other stacks."""
+    kept = {
+        name: each
+        for name, each in template["Resources"].items()
+        if each["Type"] not in NOT_THERE and COMPUTED not in each.get("Properties", {})
+    }
+
+    def whole(value: Any) -> bool:
+        return all(each.startswith("AWS::") or each in kept or each in outputs for each in references(value))
+
+    while broken := [name for name, each in kept.items() if not whole(each.get("Properties", {}))]:
+        for name in broken:
+            del kept[name]
+    return {
+        "Resources": {name: {**each, "DependsOn": []} for name, each in kept.items()},
+        "Outputs": {name: each for name, each in template.get("Outputs", {}).items() if whole(each["Value"])},
+    }
 
 
 @pytest.fixture(scope="module")
-def deployed(emulator: Emulator, dev: Assembly) -> dict[str, list[str]]:
-    """Physical ids of what the emulator made of the data stack, by type."""
-    template = known_part(dev.stacks["ScoreboardDevData"])
-    cloudformation = emulator.client("cloudformation")
-    cloudformation.create_stack(StackName="ScoreboardDevData", TemplateBody=json.dumps(template))
-    deadline = time.monotonic() + 60
-    while True:
-        (stack,) = cloudformation.describe_stacks(StackName="ScoreboardDevData")["Stacks"]
-        if stack["StackStatus"] == "CREATE_COMPLETE":
-            break
-        assert time.monotonic() < deadline and "FAILED" not in stack["StackStatus"], stack
-        time.sleep(0.2)
-    made: dict[str, list[str]] = {}
-    for each in cloudformation.describe_stack_resources(StackName="ScoreboardDevData")["StackResources"]:
-        made.setdefault(each["ResourceType"], []).append(each["PhysicalResourceId"])
+def known(dev: Assembly) -> dict[str, dict[str, Any]]:
+    """What is deployed, by stack."""
+    parts: dict[str, dict[str, Any]] = {}
+    for stack in STACKS:
+        outputs = {f"{other}/{name}" for other, part in parts.items() for name in part["Outputs"]}
+        parts[stack] = known_part(dev.stacks[stack], outputs)
+    return parts
+
+
+@pytest.fixture(scope="module")
+def deployed(emulator: Emulator, known: dict[str, dict[str, Any]]) -> Made:
+    """Physical ids of what the emulator made of the stacks, by type."""
+    s3, cloudformation = emulator.client("s3"), emulator.client("cloudformation")
+    s3.create_bucket(Bucket=TEMPLATES, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    made: Made = {}
+    for stack, template in known.items():
+        s3.put_object(Bucket=TEMPLATES, Key=stack, Body=json.dumps(template).encode())
+        cloudformation.create_stack(
+            StackName=stack,
+            TemplateURL=f"{emulator.part.url}/{TEMPLATES}/{stack}",
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+        )
+        wait_until_made(cloudformation, stack)
+        for each in cloudformation.describe_stack_resources(StackName=stack)["StackResources"]:
+            made.setdefault(each["ResourceType"], []).append(each["PhysicalResourceId"])
     return made
 
 
-def test_the_emulator_makes_tables_pool_clients_secrets_bus_and_queue(deployed):
-    assert {kind: len(ids) for kind, ids in deployed.items()}.items() >= {
-        "AWS::DynamoDB::Table": 2,
-        "AWS::Cognito::UserPool": 1,
-        "AWS::Cognito::UserPoolClient": 2,
-        "AWS::Cognito::UserPoolGroup": 1,
-        "AWS::Events::EventBus": 1,
-        "AWS::SQS::Queue": 1,
-    }.items()
-    assert len(deployed["AWS::SecretsManager::Secret"]) >= 5
+def wait_until_made(cloudformation: Any, stack: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+        if found["StackStatus"] == "CREATE_COMPLETE":
+            return
+        events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+        said = [
+            (each["ResourceType"], each["ResourceStatus"], each["ResourceStatusReason"])
+            for each in events
+            if each.get("ResourceStatusReason")
+        ]
+        assert found["StackStatus"] == "CREATE_IN_PROGRESS", (found.get("StackStatusReason"), said)
+        assert time.monotonic() < deadline, f"{stack} is not made after 60 s"
+        time.sleep(0.2)
+
+
+def test_the_emulator_makes_all_that_it_knows_of_all_stacks(dev: Assembly, known, deployed):
+    wanted = Counter(each["Type"] for part in known.values() for each in part["Resources"].values())
+    assert {kind: len(ids) for kind, ids in deployed.items()} == wanted
+    whole = sum(len(dev.stacks[stack]["Resources"]) for stack in STACKS)
+    assert wanted.total() > 0.65 * whole, f"{wanted.total()} of {whole}"
+    unused = NOT_THERE - {
+        each["Type"] for stack in STACKS for each in dev.stacks[stack]["Resources"].values()
+    }
+    assert not unused
+
+
+def test_what_it_made_is_as_the_templates_have_it(emulator, dev, deployed):
+    dynamodb = emulator.client("dynamodb")
+    (ledger,) = (name for name in deployed["AWS::DynamoDB::Table"] if name.endswith("ScoreLedger"))
+    table = dynamodb.describe_table(TableName=ledger)["Table"]
+    assert table["StreamSpecification"]["StreamEnabled"]
+    alarms = emulator.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    filters = emulator.client("logs").describe_metric_filters()["metricFilters"]
+    counted = {each["metricTransformations"][0]["metricName"] for each in filters}
+    assert counted == {
+        each["MetricTransformations"][0]["MetricName"] for each in dev.all("AWS::Logs::MetricFilter")
+    }
+    assert {each["AlarmName"] for each in alarms} <= {
+        each["AlarmName"] for each in dev.all("AWS::CloudWatch::Alarm")
+    }
+    assert len(alarms) == len(deployed["AWS::CloudWatch::Alarm"]) >= 15
+    assert all(each["AlarmActions"] for each in alarms)
 
 
 def test_the_application_works_on_the_tables_and_the_pool_of_the_stack(emulator, deployed, running_stores):
