@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from rest_framework import serializers
@@ -13,12 +13,19 @@ from scores.tickets import MAX_TICKET_CHARS
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """Refuses fields it does not know."""
+    """Refuses fields it does not know, and names them with all others that are wrong."""
 
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
-            raise serializers.ValidationError({name[:128]: ["Unknown field."] for name in unknown})
-        return super().to_internal_value(data)
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
+        errors: dict[str, Any] = {name[:128]: ["Unknown field."] for name in unknown}
+        try:
+            values = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            wrong = cast(dict[str, Any], error.detail)  # a serializer's is by field
+            raise serializers.ValidationError(wrong | errors) from error
+        if errors:
+            raise serializers.ValidationError(errors)
+        return values
 
 
 class IdField(serializers.Field[str, str, str, Any]):

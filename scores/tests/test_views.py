@@ -117,6 +117,12 @@ def test_a_bad_body_is_400_and_changes_nothing(body):
     assert repository.read_player("ann") is None
 
 
+def test_all_that_is_wrong_with_a_body_is_named_at_once():
+    response = update({"userId": "ann ", "increment": -1, "bonus": 5})
+    assert_problem(response, 400, "invalid")
+    assert response.json()["errors"].keys() == {"userId", "increment", "bonus"}
+
+
 def test_a_large_body_is_413():
     body = {"userId": "ann", "increment": 1, "x": "x" * 4096}
     assert_problem(update(body), 413, "too_large")
