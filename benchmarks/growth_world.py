@@ -67,12 +67,11 @@ def _fill(count: int, env: dict[str, str], valkey: Part, prefix: str) -> World:
     generation = _store(env["DYNAMODB_ENDPOINT_URL"], f"{prefix}UserScores", chosen, everybody)
     redis = _use_redis(valkey.url)
     board = door.Ranking(generation)
-    lock = board.lock("fill", 3_600_000)
-    assert lock
+    epoch = board.epoch()
     rest = iter(everybody)
     while batch := list(itertools.islice(rest, BATCH)):
         board.merge(batch)
-    board.mark("fill", lock, full=True)
+    board.mark(epoch, full=True)
     redis.close()
     stored = [player.user_id for player in chosen]
     some = stored[:: max(1, len(stored) // WITH_TOKENS)]

@@ -74,13 +74,12 @@ def made_up(count: int) -> list[Player]:
 
 
 def fill(board: Ranking, players: list[Player]) -> None:
-    token = board.lock("fill", 3_600_000)
-    assert token
+    epoch = board.epoch()
     started = time.monotonic()
     rest = iter(players)
     while batch := list(islice(rest, BATCH)):
         board.merge(batch)
-    board.mark("fill", token, full=True)
+    board.mark(epoch, full=True)
     seconds = time.monotonic() - started
     print(f"fill:   {len(players):,} players in {seconds:.1f} s, {len(players) / seconds:,.0f} players/s")
 

@@ -9,6 +9,7 @@ floor is dropped, the table is scanned, and a new level is recorded.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import heapq
 import logging
@@ -42,8 +43,9 @@ FLOOR_DUE_S = 4.0
 FLOOR_GRACE_MS = 15_000
 #: One reconcile in this time (ms), whichever process does it.
 RECONCILE_LOCK_MS = 1500
-#: A lock of the rebuilder ends by itself after this time (ms) without progress.
-REBUILD_LOCK_MS = 10_000
+#: One scan for the ranking at a time, whichever process does it; a killed one is in nobody's way for longer
+#: than this (ms). Two at once would do no harm.
+SCAN_LOCK_MS = 3000
 #: A merge that belongs to a request under way is given this time (s) before it counts as lost.
 MERGE_GRACE_S = 0.15
 _BATCH = 200
@@ -164,15 +166,12 @@ def rebuild_ranking(
     if scan and not settings.SCOREBOARD_MAY_SCAN:
         logger.info("the ranking waits for the process that may scan the table")
         return False
-    name = "fill" if full else "rebuild"
-    token = ranking.lock(name, REBUILD_LOCK_MS)
-    if token is None:
-        return False
-    if scan:
-        _merge_all(ranking, name, state, pace, progress)
-    else:
+    epoch = ranking.epoch()
+    if not scan:
         ranking.merge(repository.read_players(user_id for user_id, _ in nominated).values())
-    revision = ranking.mark(name, token, full=scan)
+    elif not _merge_all(ranking, state, pace, progress):
+        return False
+    revision = ranking.mark(epoch, full=scan)
     if revision is None:
         logger.warning("the ranking was flushed while it was being rebuilt")
         return False
@@ -182,8 +181,23 @@ def rebuild_ranking(
 
 
 def _merge_all(
+    ranking: Ranking, state: TableState, pace: float | None, progress: Callable[[int], None] | None
+) -> bool:
+    """Scan, merge, record the floor if it is due; False when another process is scanning."""
+    token = ranking.lock("scan", SCAN_LOCK_MS)
+    if token is None:
+        return False
+    try:
+        _scan_and_merge(ranking, token, state, pace, progress)
+    finally:
+        with contextlib.suppress(RankingUnavailable):  # it ends by itself
+            ranking.unlock("scan", token)
+    return True
+
+
+def _scan_and_merge(
     ranking: Ranking,
-    lock: str,
+    token: str,
     state: TableState,
     pace: float | None,
     progress: Callable[[int], None] | None,
@@ -191,9 +205,10 @@ def _merge_all(
     started, started_at = time.monotonic(), services.now_ms()
     merged = 0
     best: list[tuple[str, bool, Player]] = []  # a heap of the FLOOR_RANK best: (rank key, indexed, player)
-    for batch in _batches(repository.scan_players()):
+    size = min(_BATCH, max(1, int(pace or _BATCH)))  # a second's worth, within the lock's time
+    for batch in _batches(repository.scan_players(), size):
         ranking.merge(player for player, _ in batch)
-        ranking.keep(lock, REBUILD_LOCK_MS)
+        ranking.keep("scan", token, SCAN_LOCK_MS)
         for player, indexed in batch:
             if player.visible:
                 push = heapq.heappush if len(best) < FLOOR_RANK else heapq.heappushpop
@@ -213,10 +228,8 @@ def _merge_all(
         repository.settle_floor(min(floor, scoring.MAX_SCORE), int(dropped_at))
 
 
-def _batches(
-    players: Iterator[tuple[Player, bool]],
-) -> Iterator[list[tuple[Player, bool]]]:
-    while batch := list(islice(players, _BATCH)):
+def _batches(players: Iterator[tuple[Player, bool]], size: int) -> Iterator[list[tuple[Player, bool]]]:
+    while batch := list(islice(players, size)):
         yield batch
 
 

@@ -6,13 +6,14 @@
 --       4 ready     present: the ranking may be shown
 --       5 full      present: every player is in the ranking
 --       6 floor     "score|written at (us)"
---       7 lock      of the rebuilder or the filler (mark only)
---       8 ...     one for each rate limit of a request: when its burst will be whole again (us; guess only)
+--       7 epoch     random: the name of this life of the data; gone with them
+--       8 ...     guess: one for each rate limit of a request: when its burst will be whole again (us)
+--                 unlock: the lock
 -- ARGV  1 operation, 2 rows on the board, then the operation's arguments
 --
 -- Numbers cross as strings: Lua's own formatting keeps 14 digits only. As doubles they are exact to 2^53.
 
-local players, ranking, revision, ready, full, floor = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local players, ranking, revision, ready, full, floor, epoch = unpack(KEYS, 1, 7)
 local BOARD_SIZE, MEMBER_ID, FLOOR_TTL_US = tonumber(ARGV[2]), 17, 10000000
 
 local function now()
@@ -39,7 +40,7 @@ local function top()
   for i, record in ipairs(redis.call('HMGET', players, unpack(ids))) do
     if not record then
       -- Half of the data was evicted or deleted by hand: start over, the reconciler rebuilds.
-      redis.call('DEL', players, ranking, ready, full)
+      redis.call('DEL', players, ranking, ready, full, epoch)
       return nil
     end
     local _, score, _, _, name = parse(record)
@@ -172,14 +173,24 @@ function operations.raise()
   return advance(tonumber(ARGV[3]) + 1)
 end
 
--- mark token full: the holder of the lock declares the ranking ready ('1': and complete) and lets go of
--- the lock. Returns the revision, or '' when the lock was lost: the data was flushed or time ran out.
+-- epoch name: the name of this life of the data; `name` if it has none yet.
+function operations.epoch()
+  redis.call('SET', epoch, ARGV[3], 'NX')
+  return redis.call('GET', epoch)
+end
+
+-- mark epoch full: who has merged the table since `epoch` was named declares the ranking ready ('1': and
+-- complete). Returns the revision, or '' when the data were lost meanwhile.
 function operations.mark()
-  if redis.call('GET', KEYS[7]) ~= ARGV[3] then return '' end
+  if redis.call('GET', epoch) ~= ARGV[3] then return '' end
   redis.call('SET', ready, '1')
   if ARGV[4] == '1' then redis.call('SET', full, '1') end
-  redis.call('DEL', KEYS[7])
   return advance(0)
+end
+
+-- unlock token: delete the lock of this holder. Returns whether it was there.
+function operations.unlock()
+  return redis.call('GET', KEYS[8]) == ARGV[3] and redis.call('DEL', KEYS[8]) or 0
 end
 
 return operations[ARGV[1]]()

@@ -166,8 +166,8 @@ class Ranking:
     def _key(self, name: str) -> str:
         return f"scoreboard:{{{self.board_id}:{self.generation}}}:{name}"
 
-    def _run(self, operation: str, *arguments: str | int, lock: str = "-", limits: Iterable[str] = ()) -> Any:
-        names = ("players", "ranking", "revision", "ready", "full", "floor", lock, *limits)
+    def _run(self, operation: str, *arguments: str | int, more: Iterable[str] = ()) -> Any:
+        names = ("players", "ranking", "revision", "ready", "full", "floor", "epoch", *more)
         script = _script()
         keys = [self._key(name) for name in names]
         return _guarded(lambda: script(keys=keys, args=(operation, scoring.BOARD_SIZE, *arguments)))
@@ -207,7 +207,7 @@ class Ranking:
         for charge in demand.charges:
             arguments += (charge.limit.interval_us, charge.limit.burst)
         keys = [f"limit:{charge.key}" for charge in demand.charges]
-        record, floor, *met = self._run("guess", user_id, *arguments, limits=keys)
+        record, floor, *met = self._run("guess", user_id, *arguments, more=keys)
         demand.settle([Left(*each) for each in met])
         return _player_of(user_id, record), int(floor)
 
@@ -283,13 +283,24 @@ class Ranking:
         key = self._key(f"lock:{name}")
         return token if _guarded(lambda: _client().set(key, token, nx=True, px=milliseconds)) else None
 
-    def keep(self, name: str, milliseconds: int) -> None:
-        """Extend a lock that is held."""
-        _guarded(lambda: _client().pexpire(self._key(f"lock:{name}"), milliseconds))
+    def keep(self, name: str, token: str, milliseconds: int) -> None:
+        """Hold a lock for longer, or again if it has ended."""
+        _guarded(lambda: _client().set(self._key(f"lock:{name}"), token, px=milliseconds))
 
-    def mark(self, name: str, token: str, *, full: bool) -> int | None:
-        """Declare the ranking ready (and full); the new revision, or None if the lock was lost."""
-        revision = self._run("mark", token, int(full), lock=f"lock:{name}")
+    def unlock(self, name: str, token: str) -> None:
+        """Give a lock back, unless somebody else holds it by now."""
+        self._run("unlock", token, more=[f"lock:{name}"])
+
+    def epoch(self) -> str:
+        """The name of this life of the data in Redis: another one after they were lost."""
+        return str(self._run("epoch", secrets.token_hex(8)))
+
+    def mark(self, epoch: str, *, full: bool) -> int | None:
+        """Declare the ranking ready (and full), after merging what belongs there since `epoch()` was asked.
+
+        Returns the new revision, or None when the data were lost meanwhile.
+        """
+        revision = self._run("mark", epoch, int(full))
         return int(revision) if revision else None
 
 

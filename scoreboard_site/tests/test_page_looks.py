@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from scoreboard_site.tests.conftest import Site, Visitor, running_site
 from scoreboard_site.tests.pages import expect_truth, fill, rows
-from scoreboard_site.tests.webtools import axe_findings, lighthouse_scores
+from scoreboard_site.tests.webtools import LighthouseFailed, axe_findings, lighthouse_scores
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +99,13 @@ def test_axe_finds_nothing(gallery: Site, visitor: Visitor, scheme: Any, query: 
 
 
 def test_lighthouse_is_content(gallery: Site):
-    for _ in range(3):  # a busy machine can only lower the figures
-        scores = lighthouse_scores(gallery.url)
+    scores: dict[str, float] = {}
+    for attempt in range(3):  # a busy machine can only lower the figures, or lose Lighthouse its Chromium
+        try:
+            scores = lighthouse_scores(gallery.url)
+        except LighthouseFailed as error:
+            print(f"attempt {attempt + 1}: {error}")
+            continue
         if min(scores.values()) >= 0.95:
             break
     assert set(scores) == {"performance", "accessibility", "best-practices"}

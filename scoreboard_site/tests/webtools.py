@@ -53,11 +53,15 @@ def axe_findings(page: Page) -> list[str]:
     return [f"{each['id']}: {[node['html'] for node in each['nodes']]}" for each in found]
 
 
+class LighthouseFailed(Exception):
+    """Lighthouse made no report: what it printed."""
+
+
 def lighthouse_scores(url: str) -> dict[str, float]:
-    """Lighthouse's score (0 to 1) of each category, on its simulated slow phone."""
+    """Lighthouse's score (0 to 1) of each category, on its simulated slow phone. Raises LighthouseFailed."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
-        subprocess.run(
+        run = subprocess.run(
             [
                 NODE,
                 str(tools() / "lighthouse" / "cli" / "index.js"),
@@ -69,9 +73,11 @@ def lighthouse_scores(url: str) -> dict[str, float]:
                 f"--chrome-flags={' '.join(['--headless', *FLAGS])}",
             ],
             env=os.environ | {"CHROME_PATH": find_chromium(), "TMPDIR": folder},
-            check=True,
             capture_output=True,
+            text=True,
             timeout=120,
         )
+        if run.returncode:
+            raise LighthouseFailed(run.stdout + run.stderr)
         categories = json.loads(report.read_text())["categories"]
     return {name: category["score"] for name, category in categories.items()}

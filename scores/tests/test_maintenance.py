@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from io import StringIO
+from itertools import islice
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from scores import dynamodb, maintenance, merging, models, moderation, ranking, repository, services
+from scores.errors import Unavailable
 from scores.management.commands import rebuild_ranking as rebuild_command
 from scores.scoring import BOARD_ID, Action, Player, State
 from scores.tests import stage
@@ -71,6 +73,44 @@ def test_a_flushed_ranking_is_rebuilt_in_one_round():
     reconcile()
     assert stage.board().rows == before.rows
     assert stage.board().revision > before.revision
+
+
+def test_who_died_while_scanning_is_in_nobodys_way():
+    store(maintenance.MIN_CONTENDERS)
+    assert merging.current_ranking().lock("scan", 60_000)
+    reconcile()  # the index is enough, nothing needs to be scanned
+    assert stage.board().rows == stage.true_rows()
+    assert maintenance.SCAN_LOCK_MS < 4000  # where a scan is needed, the board is right within five seconds
+
+
+def test_a_scan_that_failed_gives_its_lock_back(monkeypatch):
+    def torn(scan=repository.scan_players):
+        yield from islice(scan(), 5)
+        raise Unavailable
+
+    store(12)
+    with monkeypatch.context() as cut:
+        cut.setattr(repository, "scan_players", torn)
+        with pytest.raises(Unavailable):
+            maintenance.rebuild_ranking()
+    assert not merging.current_ranking().is_ready()
+    assert maintenance.rebuild_ranking()
+    assert stage.board().rows == stage.true_rows()
+
+
+def test_one_scan_at_a_time_however_slow(monkeypatch):
+    store(12)
+    ours = merging.current_ranking()
+    others = []
+
+    def progress(merged):
+        time.sleep(0.1)
+        others.append(maintenance.rebuild_ranking(full=True))
+
+    monkeypatch.setattr(maintenance, "SCAN_LOCK_MS", 300)
+    assert maintenance.rebuild_ranking(full=True, pace=3, progress=progress)
+    assert others == [False] * 4 and ours.is_full()
+    assert maintenance.rebuild_ranking(full=True)
 
 
 def test_a_restored_table_has_a_new_ranking():

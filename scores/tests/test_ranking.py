@@ -16,8 +16,7 @@ def ranked(stores) -> Ranking:
 
 
 def ready(new: Ranking) -> Ranking:
-    token = new.lock("rebuild", 1000)
-    assert token and new.mark("rebuild", token, full=False)
+    assert new.mark(new.epoch(), full=False)
     return new
 
 
@@ -90,20 +89,40 @@ def test_until_it_is_ready_it_merges_and_says_nothing(stores):
     assert [row.user_id for row in ready(young).board().rows] == ["ann"]
 
 
-def test_who_lost_the_lock_cannot_declare_it_ready(stores):
+@pytest.mark.parametrize("lost", ["all", "half"])
+def test_who_began_before_the_data_were_lost_cannot_declare_it_ready(stores, lost):
     young = Ranking("test")
-    token = young.lock("rebuild", 1000)
-    assert young.lock("rebuild", 1000) is None
-    ranking._client().flushall()
-    assert young.mark("rebuild", token, full=True) is None
+    epoch = young.epoch()
+    assert young.epoch() == epoch
+    young.merge([Player("ann", 5, 1, 1)])
+    if lost == "all":
+        ranking._client().flushall()
+    else:
+        ready(young)
+        ranking._client().delete(young._key("players"))
+        assert young.board() is None
+    assert young.mark(epoch, full=True) is None
     assert not young.is_ready() and not young.is_full()
+    assert young.epoch() != epoch
+
+
+def test_a_lock_is_given_back_by_its_holder_only(stores):
+    young = Ranking("test")
+    lost = young.lock("scan", 1)
+    time.sleep(0.01)
+    held = young.lock("scan", 1000)
+    assert lost and held and young.lock("scan", 1000) is None
+    young.unlock("scan", lost)
+    assert young.lock("scan", 1000) is None
+    young.unlock("scan", held)
+    assert young.lock("scan", 1000)
 
 
 def test_a_place_is_known_only_when_everybody_is_in(ranked):
     ann, bob = Player("ann", 5, 1, 1), Player("bob", 6, 1, 1)
     ranked.merge([ann, bob])
     assert ranked.place(ann) == (None, None)
-    ranked.mark("fill", ranked.lock("fill", 1000), full=True)
+    ranked.mark(ranked.epoch(), full=True)
     assert ranked.place(ann) == (2, 2)
     assert ranked.place(Player("nobody")) == (None, 2)
 

@@ -9,7 +9,7 @@ from scores import maintenance, merging, repository, services
 from scores.errors import ScoreboardError, Unavailable
 from scores.ranking import RankingUnavailable
 
-WATCH_EVERY_S = 2.0
+WATCH_EVERY_S = 1.0
 
 
 class Command(BaseCommand):
