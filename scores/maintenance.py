@@ -45,7 +45,7 @@ FLOOR_GRACE_MS = 15_000
 RECONCILE_LOCK_MS = 1500
 #: One scan for the ranking at a time, whichever process does it; a killed one is in nobody's way for longer
 #: than this (ms). Two at once would do no harm.
-SCAN_LOCK_MS = 3000
+SCAN_LOCK_MS = 2000
 #: A merge that belongs to a request under way is given this time (s) before it counts as lost.
 MERGE_GRACE_S = 0.15
 _BATCH = 200
