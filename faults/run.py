@@ -230,8 +230,8 @@ class Run:
         if self._all_accepted:
             refused = [str(attempt) for attempt in attempts if not attempt.acknowledged]
             self.expect(not refused, f"every update is accepted in the end, but not {refused}")
+        ranking_after_s, pages_after_s = self._converge(max(self._healed_at, _last_of(attempts)))
         after = self.stage.tables.read()
-        ranking_after_s, pages_after_s = self._converge(after, max(self._healed_at, _last_of(attempts)))
         self.watch.stop()
         memory_mib = max((each.memory_mib for each in self.watch.resources), default=0.0)
         evidence = Evidence(
@@ -287,17 +287,24 @@ class Run:
             self._closing.pop()()
         (self.stage.folder / f"{self.key}.log").write_text("\n".join(self.stage.log))
 
-    def _converge(self, after: Truth, since: float) -> tuple[float | None, dict[str, float | None]]:
-        """How long after `since` the ranking and each page had the board of `after`."""
+    def _converge(self, since: float) -> tuple[float | None, dict[str, float | None]]:
+        """How long after `since` the ranking and each page had the board of the table.
+
+        The players only are read for this: reading the whole ledger would count as time of the ranking.
+        """
         ranking_at: float | None = None
         deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline:
-            if ranking_at is None and self.stage.ranking.rows(self.stage.generation) == after.rows:
+        while True:
+            truth = self.stage.tables.rows()
+            if self.stage.ranking.rows(self.stage.generation) != truth:
+                ranking_at = None
+            elif ranking_at is None:
                 ranking_at = time.monotonic()
-            if ranking_at is not None and all(page.rows == after.rows for page in self.pages):
+            right = ranking_at is not None and all(page.rows == truth for page in self.pages)
+            if right or time.monotonic() > deadline:
                 break
             time.sleep(0.02)
-        pages = {page.name: _seconds(_right_since(page, after), since) for page in self.pages}
+        pages = {page.name: _seconds(_right_since(page, truth), since) for page in self.pages}
         return _seconds(ranking_at, since), pages
 
     def _caught_up_s(self, page: Page) -> float | None:
@@ -356,13 +363,13 @@ def _last_of(attempts: list[Attempt]) -> float:
     return max((at for a in attempts if (at := a.acknowledged_at) is not None), default=0.0)
 
 
-def _right_since(page: Page, truth: Truth) -> float | None:
+def _right_since(page: Page, truth: Rows) -> float | None:
     boards = list(page.boards)
-    if not boards or boards[-1].rows != truth.rows:
+    if not boards or boards[-1].rows != truth:
         return None
     at = boards[-1].at
     for seen in reversed(boards):
-        if seen.rows != truth.rows:
+        if seen.rows != truth:
             break
         at = seen.at
     return at

@@ -14,11 +14,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from benchmarks.fanout import raise_file_limit
 from devstack import process
@@ -42,8 +41,6 @@ PAGES = 8
 MAX_WRITES = 32
 #: DynamoDB Local that has just started is slower than clients wait for; later it reads all in this time (s).
 WARM_S = 0.5
-#: Lines of the servers' logs that are kept for the checker.
-LOG_LINES = 50_000
 
 Say = Callable[[str], None]
 
@@ -51,7 +48,7 @@ Say = Callable[[str], None]
 class Web:
     """A server process with fail points."""
 
-    def __init__(self, name: str, folder: Path, environment: Mapping[str, str], log: deque[str]) -> None:
+    def __init__(self, name: str, folder: Path, environment: Mapping[str, str], log: list[str]) -> None:
         self.fail_point = folder / f"{name}.fail-point"
         port = free_port()
         own = {"PORT": str(port), "FAIL_POINT_FILE": str(self.fail_point)}
@@ -91,8 +88,9 @@ class Web:
 class Moderator:
     """A process that moderates, behind the same proxies as the servers."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str], log: list[str]) -> None:
         self._fail_point = folder / "moderator.fail-point"
+        self._log = log
         self._environment = {**os.environ, **environment, "FAIL_POINT_FILE": str(self._fail_point)}
         self._process: subprocess.Popen[str] | None = None
 
@@ -101,11 +99,12 @@ class Moderator:
             [sys.executable, "-m", "faults.armed", "moderate"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             text=True,
             env=self._environment,
             cwd=ROOT,
         )
+        threading.Thread(target=self._keep_log, args=(self._process.stderr,), daemon=True).start()
         self._answer()
         return self
 
@@ -133,6 +132,10 @@ class Moderator:
                         pass
         self._process = None
 
+    def _keep_log(self, stderr: IO[str]) -> None:
+        with stderr:
+            self._log.extend(f"moderator: {line.rstrip()}" for line in stderr)
+
     def _answer(self) -> dict[str, Any] | None:
         assert self._process and self._process.stdout
         line = self._process.stdout.readline()
@@ -144,7 +147,7 @@ class Stage:
 
     def __init__(self, folder: Path, *, webs: int = 2, say: Say = lambda text: None) -> None:
         self.folder = folder
-        self.log: deque[str] = deque(maxlen=LOG_LINES)
+        self.log: list[str] = []
         self._say = say
         self._webs = webs
         self._stack: list[Callable[[], None]] = []
@@ -239,7 +242,7 @@ class Stage:
                 raise StackError(f"{arguments[0]} failed: {output[-2000:]}")
 
     def moderator(self) -> Moderator:
-        return Moderator(self.folder, self.environment)
+        return Moderator(self.folder, self.environment, self.log)
 
     def heal(self) -> None:
         """Undo every fault: proxies pass, stores and servers run."""

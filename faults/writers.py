@@ -20,6 +20,8 @@ Choose = Callable[[random.Random], tuple[str, int]]
 
 BACKOFF_FIRST_S = 0.1
 BACKOFF_CAP_S = 2.0
+#: An update is sent this much (s) later than it was due, at most.
+BEHIND_S = 1.0
 
 
 class HttpSender:
@@ -102,7 +104,10 @@ def _json(text: bytes) -> dict[str, Any]:
 
 
 class Writers:
-    """Threads that write as fast as `pace` allows (updates per second of all of them; 0: as fast as it goes).
+    """Threads that write at the `pace` (updates per second of all of them; 0: as fast as it goes).
+
+    Updates fall due at random times, whatever became of those before. Who is due and finds all threads
+    waiting for an answer comes up to BEHIND_S late, or is left out.
 
     `make_send` makes each thread its own Send. They come one by one, within `arriving_s` (s). `again` is the
     share of settled updates that are sent once more, as a client does whose answer was lost.
@@ -124,7 +129,9 @@ class Writers:
         self.journal = journal
         self._choose = choose
         self._again = again
-        self._pause_s = threads / pace if pace else 0.0
+        self._pace = pace
+        self._due = 0.0
+        self._due_lock = threading.Lock()
         self._arriving_s = arriving_s
         self._numbers = itertools.count()
         self._name = name
@@ -136,6 +143,7 @@ class Writers:
         ]
 
     def start(self) -> Writers:
+        self._due = time.monotonic()
         for thread in self._threads:
             thread.start()
         return self
@@ -152,18 +160,24 @@ class Writers:
 
     def _run(self, send: Send, dice: random.Random) -> None:
         self._stopping.wait(dice.uniform(0, self._arriving_s))
-        while not self._stopping.is_set():
+        while not self._stopping.wait(self._until_due_s(dice)):
             player, increment = self._choose(dice)
             attempt = Attempt(f"{self._name}-{next(self._numbers)}", player, increment, time.monotonic())
             self.journal.begin(attempt)
             self.settle(send, attempt, dice)
             if attempt.acknowledged and dice.random() < self._again:
                 self.settle(send, attempt, dice)
-            if self._pause_s:
-                self._stopping.wait(dice.uniform(0, 2 * self._pause_s))
         close = getattr(send, "close", None)
         if close:
             close()
+
+    def _until_due_s(self, dice: random.Random) -> float:
+        if not self._pace:
+            return 0.0
+        now = time.monotonic()
+        with self._due_lock:
+            self._due = max(self._due + dice.expovariate(self._pace), now - BEHIND_S)
+            return max(0.0, self._due - now)
 
     def settle(self, send: Send, attempt: Attempt, dice: random.Random | None = None) -> None:
         """Send an update that is in the journal until it is settled."""

@@ -101,12 +101,12 @@ def frozen(run: Run) -> None:
 @scenario("F8", "FLUSHALL under load")
 def flushed(run: Run) -> None:
     stage = run.stage
-    run.stage.log.clear()
+    heard = len(stage.log)
     stage.ranking.client.flushall()
     lasted = wait_until(lambda: len(stage.ranking.rows(stage.generation)) == 10, 5.0, "a board again")
     run.note(f"ten rows again after {lasted:.2f} s")
     run.last(3)
-    rebuilt = sum("the ranking is ready" in line for line in list(stage.log))
+    rebuilt = sum("the ranking is ready" in line for line in stage.log[heard:])
     run.expect(rebuilt == 1, f"the ranking was rebuilt {rebuilt} times, not once")
 
 
