@@ -27,6 +27,7 @@ from benchmarks.counting import cpu_s
 from benchmarks.fanout_report import RESULTS, report
 from devstack.parts import start_dynamodb, start_valkey
 from devstack.ports import answers, free_port
+from realtime.open_files import raise_file_limit
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -223,13 +224,6 @@ def main() -> None:
                     kept.append(result)
                     RESULTS.write_text("[\n" + ",\n".join(json.dumps(r) for r in kept) + "\n]\n")
     report()
-
-
-def raise_file_limit() -> None:
-    import resource
-
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":

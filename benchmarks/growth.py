@@ -29,12 +29,13 @@ from typing import Any
 from benchmarks import growth_report, pages
 from benchmarks.contenders import BUILD, CLIENT_CORE, CONTENDERS, build, running
 from benchmarks.counting import cpu_s
-from benchmarks.fanout import Program, raise_file_limit
+from benchmarks.fanout import Program
 from benchmarks.growth_world import World, made_world
 from devstack.part import Part
 from devstack.parts import start_dynamodb
 from faults.journal import Attempt, Reply
 from faults.writers import HttpSender
+from realtime.open_files import raise_file_limit
 
 OURS = CONTENDERS[0]
 WRITERS = 8

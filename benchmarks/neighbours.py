@@ -26,8 +26,9 @@ from collections.abc import Callable
 from statistics import median, quantiles
 from urllib.parse import urlsplit
 
-from benchmarks.fanout import BUILD, CLIENT_CORE, ITSELF, ROOT, Pair, Program, build, raise_file_limit, stores
+from benchmarks.fanout import BUILD, CLIENT_CORE, ITSELF, ROOT, Pair, Program, build, stores
 from faults.http_proxy import HttpProxy
+from realtime.open_files import raise_file_limit
 
 REQUEST = (
     b"GET /ws/scoreboard HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -44,11 +44,12 @@ from benchmarks.contenders import (
     token,
 )
 from benchmarks.counting import cpu_s
-from benchmarks.fanout import Program, raise_file_limit
+from benchmarks.fanout import Program
 from devstack.part import Part
 from devstack.parts import start_dynamodb, start_valkey
 from faults.journal import Attempt
 from faults.writers import HttpSender
+from realtime.open_files import raise_file_limit
 
 PAGES = 100
 SOCKETS = (100, 1000)

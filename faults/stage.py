@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from benchmarks.fanout import raise_file_limit
 from devstack import process
 from devstack.errors import StackError
 from devstack.files import ROOT
@@ -32,6 +31,7 @@ from faults.http_proxy import HttpProxy
 from faults.proxy import Proxy, wait_until
 from faults.truth import Away, RankingKeys, Tables
 from faults.viewers import Page, Pages
+from realtime.open_files import raise_file_limit
 
 #: Who plays. The last ones are those that moderators have a look at.
 PLAYERS = [f"player-{number:02}" for number in range(24)]

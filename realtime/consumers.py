@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import ParseResult, urlparse
 
 from channels.generic.websocket import AsyncWebsocketConsumer
-from channels.security.websocket import OriginValidator
+from channels.security.websocket import OriginValidator, WebsocketDenier
 from django.conf import settings
 
 from realtime.admission import admit
@@ -24,6 +24,14 @@ class OriginRule(OriginValidator):  # type: ignore[misc]
     def __init__(self, application: Any) -> None:
         super().__init__(application, settings.SCOREBOARD_ALLOWED_ORIGINS)
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
+        # The validator's own fails on what is no URL.
+        origin = next(
+            (value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), None
+        )
+        application = self.application if origin_allowed(origin) else WebsocketDenier()
+        return await application(scope, receive, send)
+
     def valid_origin(self, parsed_origin: ParseResult | None) -> bool:
         if parsed_origin is None:
             return settings.SCOREBOARD_PUBLIC
@@ -33,7 +41,10 @@ class OriginRule(OriginValidator):  # type: ignore[misc]
 @functools.lru_cache(maxsize=256)
 def origin_allowed(origin: str | None) -> bool:
     """The rule for an `Origin` header, for who does not speak ASGI."""
-    return OriginRule(None).valid_origin(None if origin is None else urlparse(origin))
+    try:
+        return OriginRule(None).valid_origin(None if origin is None else urlparse(origin))
+    except ValueError:
+        return False
 
 
 class SocketViewer:

@@ -33,13 +33,21 @@ class Drain:
     """Ends `server` (a daphne server) within `grace_s`, and what its ports, channels and sockets are at."""
 
     def __init__(
-        self, server: Any, ports: list[Any], channels: set[Channel], registry: Registry, grace_s: float
+        self,
+        server: Any,
+        ports: list[Any],
+        channels: set[Channel],
+        registry: Registry,
+        *,
+        grace_s: float,
+        backlog: int,
     ) -> None:
         self._server = server
         self._ports = ports
         self._channels = channels
         self._registry = registry
         self._grace_s = grace_s
+        self._backlog = backlog
         self._work: asyncio.Task[None] | None = None
 
     def on_signal(self) -> None:
@@ -70,7 +78,8 @@ class Drain:
     async def _stop_listening(self) -> None:
         loop = asyncio.get_running_loop()
         for port in self._ports:
-            port.doRead()  # those that have connected but were not accepted yet
+            port.numberAccepts = self._backlog
+            port.doRead()  # all those that have connected but were not accepted yet
             await maybeDeferred(port.stopListening).asFuture(loop)
 
     async def _close_sockets(self) -> None:

@@ -1,7 +1,7 @@
 """RFC 6455 on bytes: the frames we send, the frames we receive, the answer to a handshake key.
 
-Pure functions; imports nothing of ours. Clients of the board have nothing to say, so their data frames
-are measured and dropped; only pings and closes are unmasked.
+Pure functions; imports nothing of ours. Clients of the board have nothing to say: their data frames are
+checked and dropped.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 MAX_PAYLOAD = 1024
 
 PROTOCOL_ERROR = 1002
+NOT_TEXT = 1007
 TOO_BIG = 1009
 
 _FIN = 0x80
@@ -32,7 +33,7 @@ class FrameError(Exception):
 
 
 class Received(NamedTuple):
-    """A frame from a client. The payload of a data frame is still masked."""
+    """A frame from a client, its payload unmasked."""
 
     final: bool
     opcode: int
@@ -82,16 +83,25 @@ def split_frames(data: bytes) -> tuple[list[Received], bytes]:
             raise FrameError(TOO_BIG)
         if len(data) < body + length:
             break
-        payload = data[body : body + length]
-        if opcode >= CLOSE:
-            payload = _unmasked(payload, data[body - 4 : body])
+        payload = _unmasked(data[body : body + length], data[body - 4 : body])
         frames.append(Received(bool(first & _FIN), opcode, payload))
         position = body + length
     return frames, data[position:]
 
 
 def _unmasked(payload: bytes, mask: bytes) -> bytes:
-    return bytes(byte ^ mask[index & 3] for index, byte in enumerate(payload))
+    length = len(payload)
+    key = (mask * (length // 4 + 1))[:length]
+    return (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(length, "big")
+
+
+def is_text(message: bytes) -> bool:
+    """Whether a whole message may be one of text (section 8.1)."""
+    try:
+        message.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def close_code(payload: bytes) -> int:
@@ -101,7 +111,7 @@ def close_code(payload: bytes) -> int:
     code = int.from_bytes(payload[:2], "big")
     if len(payload) == 1 or not (code in _CLOSE_CODES or 3000 <= code <= 4999):
         return PROTOCOL_ERROR
-    return code
+    return code if is_text(payload[2:]) else NOT_TEXT
 
 
 # Section 7.4.1 and the IANA registry; the others must not be on the wire.

@@ -7,6 +7,7 @@ to read; a poll each second covers those that were lost, and reads the index whi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import logging
@@ -18,6 +19,7 @@ from channels.layers import get_channel_layer
 
 from realtime.audience import Audience, DirectViewer, Frame, Viewer
 from realtime.events import GROUP
+from realtime.vital import vital
 from scoreboard_site import metrics
 from scores import merging, services
 from scores.errors import ScoreboardError
@@ -58,7 +60,7 @@ class Hub:
     def start(self) -> None:
         """Begin, on the running event loop."""
         for work in (self._pump(), self._listen(), self._show_life()):
-            self._tasks.append(asyncio.get_running_loop().create_task(work))
+            self._tasks.append(vital(asyncio.get_running_loop().create_task(work)))
 
     async def stop(self) -> None:
         """End the hub's tasks. Viewers stay as they are."""
@@ -167,6 +169,8 @@ class Hub:
                     self.wake()
             except Exception as error:  # the layer raises whatever its transport raises
                 logger.warning("cannot listen for board changes, polling: %s", type(error).__name__)
+                with contextlib.suppress(Exception):
+                    await layer.flush()  # else it keeps the channel, and all that comes in on it
             await asyncio.sleep(POLL_S)
 
 

@@ -14,9 +14,9 @@ BATCH = 512
 
 
 class Registry:
-    """`limit` sockets in all, `limit_per_address` from one address; 0: no limit."""
+    """`limit` sockets in all (math.inf: no limit), `limit_per_address` from one address (0: no limit)."""
 
-    def __init__(self, limit: int, limit_per_address: int) -> None:
+    def __init__(self, limit: float, limit_per_address: int) -> None:
         self._limit = limit
         self._limit_per_address = limit_per_address
         self._addresses: dict[BoardSocket, str] = {}
@@ -27,12 +27,16 @@ class Registry:
         return list(self._addresses)
 
     @property
+    def count(self) -> int:
+        return len(self._addresses)
+
+    @property
     def behind(self) -> int:
         return sum(board_socket.behind for board_socket in self.sockets)
 
     @property
     def full(self) -> bool:
-        return 0 < self._limit <= len(self._addresses)
+        return self.count >= self._limit
 
     def full_for(self, address: str) -> bool:
         return 0 < self._limit_per_address <= self._counts[address]

@@ -33,7 +33,10 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
 
     #: When the client began to send what is not yet a whole request (event loop's time, s).
     waiting_since: float | None = None
-    body_refused = False
+    #: Whether what else comes in is dropped.
+    refused = False
+    #: Whether an earlier request was answered, which the transport may not have written yet.
+    written = False
     transport: Any
 
     def connectionMade(self) -> None:  # noqa: N802
@@ -46,11 +49,29 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
         super().connectionLost(reason)
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802
-        if self.body_refused:
+        if self.refused:
             return
         if self.waiting_since is None and not self.requests:
             self.waiting_since = _now()
         super().dataReceived(data)
+
+    def requestDone(self, request: Any) -> None:  # noqa: N802
+        self.written = True
+        super().requestDone(request)
+
+    # Twisted's name for it: what is no HTTP gets an answer without a body.
+    def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802
+        if self.refused:
+            return
+        self.refused = True
+        _, headers, body = refusals.refusal(400, "invalid", "This is not a request that HTTP allows.")
+        lines = [b"HTTP/1.1 400 Bad Request", b"Connection: close"]
+        lines += [name + b": " + value for name, value in headers]
+        self.transport.write(b"\r\n".join([*lines, b"", body]))
+        self.loseConnection()
+
+    def lineLengthExceeded(self, line: bytes) -> None:  # noqa: N802
+        self._respondToBadRequestAndDisconnect()
 
     def become(self, board_socket: BoardSocket) -> None:
         """Hand the connection over; this channel is forgotten."""
@@ -85,13 +106,13 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
         if self.content.tell() + len(data) <= self._limit:
             self.content.write(data)
-        elif not self.channel.body_refused:
+        elif not self.channel.refused:
             self._refuse_body()
 
     def _refuse_body(self) -> None:
         self.clientproto = b"HTTP/1.1"
         self.requestHeaders.removeHeader(b"expect")
-        self.channel.body_refused = True
+        self.channel.refused = True
         self.channel.setTimeout(LINGER_S)
         # Else a proxy keeps the connection for somebody's next request, which would be dropped.
         self.setHeader(b"connection", b"close")
@@ -102,10 +123,10 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
     # --- The request -----------------------------------------------------------------------------------
 
     def process(self) -> Any:
-        if self.channel.body_refused:
+        if self.channel.refused:
             return None
         self.channel.waiting_since = None
-        if (self._header("upgrade") or "").lower() == "websocket":
+        if "websocket" in self._options("upgrade"):
             if self.path == SOCKET_PATH.encode():
                 return self._open_socket()
             self.channel.factory.channels.discard(self.channel)  # daphne takes its connection over
@@ -113,10 +134,15 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
 
     def _open_socket(self) -> None:
         token = frames.accept_token((self._header("sec-websocket-key") or "").encode("latin-1"))
-        connection = [option.strip() for option in (self._header("connection") or "").lower().split(",")]
         address = self._address()
         registry: Registry = self.channel.factory.registry
-        if self.method != b"GET" or token is None or "upgrade" not in connection:
+        if (
+            self.method != b"GET"
+            or self.clientproto != b"HTTP/1.1"
+            or not self._header("host")
+            or token is None
+            or "upgrade" not in self._options("connection")
+        ):
             self._answer(refusals.refusal(400, "invalid", "This is not a WebSocket handshake."))
         elif self._header("sec-websocket-version") != "13":
             self.setHeader(b"sec-websocket-version", b"13")
@@ -131,14 +157,13 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
             detail = "Too many sockets are open from this address."
             self._answer(refusals.refusal(429, "too_many_sockets", detail, retry_after=10))
         else:
-            offered = (self._header("sec-websocket-protocol") or "").split(",")
-            admission = admit([each.strip() for each in offered if each.strip()], address)
+            admission = admit(self._listed("sec-websocket-protocol"), address)
             self.server.connections.pop(self, None)
             board_socket = BoardSocket(hub, registry.discard)
             registry.add(board_socket, address)
             channel, self.channel = self.channel, None
             channel.become(board_socket)
-            board_socket.open(token, admission)
+            board_socket.open(token, admission, in_line=channel.written or bool(self._header("expect")))
 
     def _address(self) -> str:
         peer = str(getattr(self.client, "host", ""))
@@ -148,6 +173,15 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
     def _header(self, name: str) -> str | None:
         values = self.requestHeaders.getRawHeaders(name.encode())
         return None if not values else str(values[0].decode("latin-1"))
+
+    def _listed(self, name: str) -> list[str]:
+        """The parts of a header that is a list, in however many lines."""
+        lines = self.requestHeaders.getRawHeaders(name.encode(), ())
+        parts = [part.strip() for line in lines for part in line.decode("latin-1").split(",")]
+        return [part for part in parts if part]
+
+    def _options(self, name: str) -> list[str]:
+        return [part.lower() for part in self._listed(name)]
 
     # --- The answer ------------------------------------------------------------------------------------
 
@@ -171,20 +205,34 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
 
 
 class Factory(http.HTTPFactory):  # type: ignore[misc]
-    """Makes a Channel for each connection."""
+    """Makes a Channel for each connection, while there are fewer than `room`, board sockets included.
+
+    At that limit a connection that is only kept alive makes way; if there is none, the new one is closed.
+    """
 
     protocol = Channel
 
-    def __init__(self, server: Any, registry: Registry, keep_alive_s: float) -> None:
+    def __init__(self, server: Any, registry: Registry, room: float, keep_alive_s: float) -> None:
         super().__init__(timeout=keep_alive_s)
         self.server = server
         self.registry = registry
         self.channels: set[Channel] = set()
+        self._room = room
 
-    def buildProtocol(self, addr: Any) -> Channel:  # noqa: N802
+    def buildProtocol(self, addr: Any) -> Channel | None:  # noqa: N802
+        if len(self.channels) + self.registry.count >= self._room and not self._make_way():
+            return None
         channel: Channel = super().buildProtocol(addr)
         channel.requestFactory = ScoreboardRequest
         return channel
+
+    def _make_way(self) -> bool:
+        idle = next((c for c in self.channels if not c.requests and c.waiting_since is None), None)
+        if idle is None:
+            return False
+        self.channels.discard(idle)
+        idle.transport.loseConnection()
+        return True
 
 
 def _now() -> float:

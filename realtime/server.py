@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-import resource
+import math
 import signal
 import socket
 import sys
@@ -26,8 +26,10 @@ from twisted.logger import globalLogBeginner
 from realtime import frames
 from realtime.background import background
 from realtime.drain import Drain
+from realtime.open_files import raise_file_limit
 from realtime.registry import Registry
 from realtime.requests import Factory
+from realtime.vital import vital
 from realtime.websocket import PING_S, PONG_S
 from scoreboard_site import metrics
 
@@ -35,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 #: Kernel buffer (bytes) of each connection: what a viewer that does not read may hold of old boards.
 SEND_BUFFER = 32 * 1024
-#: Files the process needs besides sockets.
+#: Files the process needs besides connections of clients.
 SPARE_FILES = 256
 SWEEP_S = 1.0
 
@@ -73,11 +75,19 @@ class ScoreboardServer(Server):  # type: ignore[misc]
         )
         self.connections: dict[Any, Any] = {}
         self._options = options
-        self._registry = Registry(_socket_limit(), settings.SCOREBOARD_MAX_SOCKETS_PER_ADDRESS)
+        room = max(1, raise_file_limit() - SPARE_FILES)
+        self._registry = Registry(_socket_limit(room), settings.SCOREBOARD_MAX_SOCKETS_PER_ADDRESS)
         metrics.watch(metrics.BEHIND_SOCKETS, lambda: self._registry.behind)
-        self._factory = Factory(self, self._registry, options.keep_alive_s)
+        self._factory = Factory(self, self._registry, room, options.keep_alive_s)
         self._ports: list[Any] = []
-        self._drain = Drain(self, self._ports, self._factory.channels, self._registry, options.grace_s)
+        self._drain = Drain(
+            self,
+            self._ports,
+            self._factory.channels,
+            self._registry,
+            grace_s=options.grace_s,
+            backlog=options.backlog,
+        )
         self._loop: asyncio.AbstractEventLoop = twisted_loop
         self._tasks: list[asyncio.Task[None]] = []
         self._failed = False
@@ -128,7 +138,7 @@ class ScoreboardServer(Server):  # type: ignore[misc]
         self._spawn(self._sweep())
 
     def _spawn(self, work: Any) -> None:
-        self._tasks.append(self._loop.create_task(work))
+        self._tasks.append(vital(self._loop.create_task(work)))
 
     async def _sweep(self) -> None:
         """Drop connections whose request does not get complete."""
@@ -152,14 +162,9 @@ def _listen(options: Options, factory: Factory) -> Any:
         return reactor.adoptStreamPort(listener.fileno(), family, factory)
 
 
-def _socket_limit() -> int:
-    """Raise the limit of open files as far as allowed; how many sockets that leaves room for."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    wanted: int = settings.SCOREBOARD_MAX_SOCKETS
-    if hard == resource.RLIM_INFINITY:
-        return wanted
-    room = max(1, hard - SPARE_FILES)
-    if wanted > room:
-        logger.warning("only %d sockets: the process may have %d files", room, hard)
-    return min(wanted or room, room)
+def _socket_limit(room: float) -> float:
+    """How many board sockets there may be among `room` connections."""
+    wanted: float = settings.SCOREBOARD_MAX_SOCKETS or math.inf
+    if room < wanted < math.inf:
+        logger.warning("only %.0f sockets: the process may not have more files", room)
+    return min(wanted, room)

@@ -43,7 +43,8 @@ class BoardSocket(Protocol):  # type: ignore[misc]
     _pong_by: float | None = None
     _ends_at = float("inf")  # when the viewer's token expires
     _buffer = b""
-    _message_size: int | None = None  # of an unfinished message
+    _message: bytes | None = None  # an unfinished one
+    _text = False  # whether it is text
     _rate = 0
 
     def __init__(self, hub: Hub, on_lost: Callable[[BoardSocket], None]) -> None:
@@ -58,17 +59,24 @@ class BoardSocket(Protocol):  # type: ignore[misc]
         self._rate_since = now = asyncio.get_running_loop().time()
         self._ping_at = now + PING_S
 
-    def open(self, token: bytes, admission: Admission) -> None:
-        """Finish the handshake with `token`; then subscribe, or close as the admission says."""
+    def open(self, token: bytes, admission: Admission, *, in_line: bool) -> None:
+        """Finish the handshake with `token`; then subscribe, or close as the admission says.
+
+        `in_line`: behind what the transport may still have to write.
+        """
         protocol = admission.protocol
         chosen = f"Sec-WebSocket-Protocol: {protocol}\r\n".encode() if protocol else b""
-        self._write(
+        head = (
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             + chosen
             + b"Sec-WebSocket-Accept: "
             + token
             + b"\r\n\r\n"
         )
+        if in_line and self._socket is not None:
+            self._fall_behind(head)
+        else:
+            self._write(head)
         if admission.lasts_s is not None:
             self._ends_at = asyncio.get_running_loop().time() + admission.lasts_s
         if admission.refusal is None:
@@ -190,12 +198,16 @@ class BoardSocket(Protocol):  # type: ignore[misc]
 
     def _measure(self, frame: frames.Received) -> None:
         # What a viewer says is ignored, but it must be well-formed.
-        if (frame.opcode == frames.CONTINUATION) is (self._message_size is None):
+        if (frame.opcode == frames.CONTINUATION) is (self._message is None):
             raise frames.FrameError(frames.PROTOCOL_ERROR)
-        size = (self._message_size or 0) + len(frame.payload)
-        if size > frames.MAX_PAYLOAD:
+        if frame.opcode != frames.CONTINUATION:
+            self._text = frame.opcode == frames.TEXT
+        message = (self._message or b"") + frame.payload
+        if len(message) > frames.MAX_PAYLOAD:
             raise frames.FrameError(frames.TOO_BIG)
-        self._message_size = None if frame.final else size
+        if frame.final and self._text and not frames.is_text(message):
+            raise frames.FrameError(frames.NOT_TEXT)
+        self._message = None if frame.final else message
 
     # --- Closing ---------------------------------------------------------------------------------------
 

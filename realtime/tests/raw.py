@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 from typing import Any, NamedTuple
@@ -66,8 +67,13 @@ class RawViewer:
     def __exit__(self, *_: object) -> None:
         self.socket.close()
 
-    def shake_hands(self, path: str = "/ws/scoreboard", **headers: str) -> tuple[int, str]:
-        """(status, head) of the answer; a header given as "" is left out."""
+    def shake_hands(
+        self, path: str = "/ws/scoreboard", *, version: str = "1.1", before: bytes = b"", **headers: str
+    ) -> tuple[int, str]:
+        """(status, head) of the answer; a header given as "" is left out.
+
+        `before` is sent in one piece with it.
+        """
         fields = {
             "Host": "127.0.0.1",
             "Upgrade": "websocket",
@@ -76,11 +82,20 @@ class RawViewer:
             "Sec-WebSocket-Version": "13",
         } | {name.replace("_", "-"): value for name, value in headers.items()}
         lines = [f"{name}: {value}" for name, value in fields.items() if value]
-        self.send("\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]).encode())
+        self.send(before + "\r\n".join([f"GET {path} HTTP/{version}", *lines, "", ""]).encode())
+        head = self.next_head()
+        return int(head.split()[1]), head
+
+    def next_head(self) -> str:
+        """The head of the next answer; a body of a known length is dropped."""
         while b"\r\n\r\n" not in self._buffer:
             self._fill()
         head, self._buffer = self._buffer.split(b"\r\n\r\n", 1)
-        return int(head.split()[1]), head.decode()
+        found = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        while found and len(self._buffer) < int(found[1]):
+            self._fill()
+        self._buffer = self._buffer[int(found[1]) if found else 0 :]
+        return head.decode()
 
     def opened(self) -> RawViewer:
         """After the handshake and the snapshot."""

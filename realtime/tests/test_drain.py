@@ -70,6 +70,47 @@ def test_requests_are_answered_sockets_get_1012_and_the_process_ends(token, dyna
         assert not [line for line in part.last_lines if "Traceback" in line]
 
 
+def test_who_waits_for_accept_is_answered():
+    with server() as part, ExitStack() as stack:
+        for _ in range(5):  # one at a time: the server accepts no more than that at once then
+            assert httpx.get(f"{part.url}/livez").status_code == 200
+        os.kill(part.pid, signal.SIGSTOP)
+        waiting = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", part.port), timeout=5))
+            for _ in range(300)
+        ]
+        for each in waiting:
+            each.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        os.kill(part.pid, signal.SIGTERM)
+        os.kill(part.pid, signal.SIGCONT)
+        assert {each.recv(65536)[:12] for each in waiting} == {b"HTTP/1.1 200"}
+        assert exit_code(part, 10) == 0
+
+
+FAILING_CLOCK = """
+import asyncio, os, runpy, sys
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scoreboard_site.settings")
+import django
+django.setup()
+from realtime.registry import Registry
+async def run_clock(self):
+    await asyncio.sleep(2)
+    raise RuntimeError("planted")
+Registry.run_clock = run_clock
+sys.argv = ["manage.py", "serve", "--port", sys.argv[1]]
+runpy.run_path("manage.py", run_name="__main__")
+"""
+
+
+def test_a_process_whose_clock_has_failed_says_so_and_ends_in_an_orderly_way():
+    lines: list[str] = []
+    with server(("-c", FAILING_CLOCK), sink=lines.append) as part, RawViewer(part.port) as viewer:
+        told_to_come_back(viewer.opened())
+        assert exit_code(part, 10) == 0
+    assert any("run_clock" in line and "this process ends" in line for line in lines)
+    assert any("RuntimeError: planted" in line for line in lines)
+
+
 def test_a_socket_that_never_reads_does_not_keep_the_process(token):
     with server() as part, RawViewer(part.port) as viewer:
         viewer.opened()

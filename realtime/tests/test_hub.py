@@ -7,10 +7,12 @@ import json
 from typing import Any
 
 import pytest
+from channels.layers import get_channel_layer
 
 from realtime import broadcaster, hub
 from realtime.audience import Frame
 from realtime.consumers import SocketViewer
+from realtime.events import GROUP
 from realtime.hub import Hub
 from scores import maintenance, merging, ranking
 from scores.tests import stage
@@ -99,6 +101,27 @@ async def test_the_subscription_outlives_six_idle_seconds(running):
     await asyncio.sleep(6.5)
     await in_thread(stage.add, "ann", 10)
     await watcher.until(lambda w: w.scores == [10], 0.9)
+
+
+async def test_a_subscription_that_failed_leaves_nothing_that_fills_up(monkeypatch):
+    layer = get_channel_layer()._get_layer()
+    subscribe, failures = type(layer).group_add, iter([TimeoutError, TimeoutError])
+
+    async def late(self, group, channel):
+        await subscribe(self, group, channel)
+        if failure := next(failures, None):
+            raise failure
+
+    monkeypatch.setattr(type(layer), "group_add", late)
+    monkeypatch.setattr(hub, "POLL_S", 0.05)
+    started = Hub()
+    started.start()
+    await asyncio.sleep(0.5)
+    for revision in range(3):
+        await get_channel_layer().group_send(GROUP, {"type": "board.changed", "revision": revision})
+    await asyncio.sleep(0.2)
+    assert [queue.qsize() for queue in layer.channels.values()] == [0]
+    await started.stop()
 
 
 async def test_without_a_ready_ranking_the_board_comes_from_the_index(running):

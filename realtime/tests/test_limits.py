@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import json
 import os
 import signal
 import socket
 import threading
 import time
+from contextlib import ExitStack, closing
 
 import httpx
 import pytest
 
-from realtime.tests.raw import RawViewer
+from realtime.server import SPARE_FILES
+from realtime.tests.raw import PING, PONG, RawViewer
 from scoreboard_site.tests.processes import post, server
 from scores import local_issuer
 from scores.identity import WRITE_SCOPE
@@ -99,12 +104,61 @@ def test_a_request_that_never_gets_complete_is_dropped(running_stores):
         assert time.monotonic() - began < 5
 
 
-def test_what_daphne_refuses_has_our_shape(web):
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"GET /score/top10 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nX-Odd: \x0b\r\n\r\n",
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"POST /score/update HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n12",
+        b"POST /score/update HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nnot a number\r\n",
+        b"GET /" + b"x" * 20_000,
+        b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 20_000,
+    ],
+    ids=["control character", "nonsense", "no colon", "two lengths", "bad chunk", "long path", "long header"],
+)
+def test_what_is_no_http_is_refused_in_the_shape_of_every_error(web, odd):
     with socket.create_connection(("127.0.0.1", web.port), timeout=5) as client:
-        client.sendall(b"GET /score/top10 HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Odd: \x0b\r\n\r\n")
-        answer = client.recv(65536)
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert b"application/problem+json" in answer
+        client.sendall(odd)
+        answer = b""
+        while data := client.recv(65536):
+            answer += data
+    head, body = answer.split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in head and b"nosniff" in head
+    assert json.loads(body)["code"] == "invalid"
+
+
+def test_connections_that_are_only_kept_alive_make_way_for_others(running_stores):
+    files = SPARE_FILES + 20
+    few = f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files})); "
+    few += "sys.argv = ['manage.py', 'serve', '--port', sys.argv[1]]; "
+    few += "runpy.run_path('manage.py', run_name='__main__')"
+    with server(("-c", few)) as part, ExitStack() as stack:
+
+        def connected() -> http.client.HTTPConnection:
+            connection = http.client.HTTPConnection("127.0.0.1", part.port, timeout=5)
+            return stack.enter_context(closing(connection))
+
+        def live(connection: http.client.HTTPConnection) -> int:
+            connection.request("GET", "/livez")
+            response = connection.getresponse()
+            response.read()
+            return response.status
+
+        viewer = stack.enter_context(RawViewer(part.port)).opened()
+        for _ in range(60):
+            assert live(connected()) == 200
+        viewer.say(PING)
+        assert viewer.read_control().opcode == PONG
+        # Those that are in the middle of a request do not make way: there is no room then.
+        for _ in range(40):
+            begun = stack.enter_context(socket.create_connection(("127.0.0.1", part.port)))
+            with contextlib.suppress(OSError):
+                begun.sendall(b"GET /livez HTTP/1.1\r\n")
+        time.sleep(0.5)
+        with pytest.raises((OSError, http.client.HTTPException)):
+            live(connected())
 
 
 def test_updates_above_the_limit_are_refused_at_once_and_nothing_else_is(web, token, dynamodb_pid):

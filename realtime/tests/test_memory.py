@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from contextlib import ExitStack
 
+from realtime.open_files import raise_file_limit
 from realtime.tests.kernel import resident_kib
 from realtime.tests.raw import RawViewer
 from scoreboard_site.tests.processes import server
@@ -14,8 +14,7 @@ FIRST, MORE = 200, 1000
 
 
 def test_a_thousand_idle_sockets_cost_less_than_16_kib_each(stores):
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    raise_file_limit()
     with server() as part, ExitStack() as stack:
 
         def open_more(count: int) -> int:

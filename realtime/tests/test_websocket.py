@@ -51,6 +51,9 @@ def test_a_handshake_is_answered_by_the_book_and_followed_by_the_board(web):
         ({"Connection": "close"}, 400),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://[x"}, 403),
+        ({"Origin": "http://a:99999"}, 403),
+        ({"Host": ""}, 400),
     ],
 )
 def test_a_bad_handshake_is_refused_in_the_shape_of_every_error(web, headers, status):
@@ -59,6 +62,39 @@ def test_a_bad_handshake_is_refused_in_the_shape_of_every_error(web, headers, st
         assert answered == status
         assert "application/problem+json" in head
         assert "X-Content-Type-Options: nosniff" in head
+
+
+def test_http_1_0_has_no_sockets(web):
+    with RawViewer(web.port) as raw:
+        assert raw.shake_hands(version="1.0")[0] == 400
+
+
+def test_headers_may_be_lists_in_several_lines(web):
+    with RawViewer(web.port) as raw:
+        status, head = raw.shake_hands(
+            Upgrade="websocket, other",
+            Connection="keep-alive\r\nConnection: Upgrade",
+            Sec_WebSocket_Protocol="other\r\nSec-WebSocket-Protocol: scoreboard",
+        )
+        assert status == 101
+        assert "Sec-WebSocket-Protocol: scoreboard" in head
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_answers_to_earlier_requests_of_the_connection_come_first(web, count):
+    with RawViewer(web.port) as raw:
+        before = b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * count
+        heads = [raw.shake_hands(before=before)[1], *(raw.next_head() for _ in range(count))]
+        assert [head.split()[1] for head in heads] == ["200"] * count + ["101"]
+        assert raw.read().message["type"] == "board"
+        raw.say(PING, b"up")
+        assert raw.read_control() == (PONG, b"up")
+
+
+def test_who_waits_for_100_continue_gets_it_first(web):
+    with RawViewer(web.port) as raw:
+        assert [raw.shake_hands(Expect="100-continue")[0], int(raw.next_head().split()[1])] == [100, 101]
+        assert raw.read().message["type"] == "board"
 
 
 def test_a_page_of_our_own_may_open_it(web):
@@ -107,8 +143,14 @@ def test_what_a_viewer_says_is_ignored_also_in_pieces(viewer):
         (lambda v: v.say(TEXT, b"x" * 1025), 1009),
         (lambda v: (v.say(TEXT, b"x" * 1000, final=False), v.say(0, b"x" * 25)), 1009),
         (lambda v: [v.say(TEXT, b"hello") for _ in range(101)], 4429),
+        (lambda v: v.say(TEXT, b"\xce\xba\xff"), 1007),
+        (lambda v: (v.say(TEXT, b"\xe2\x82", final=False), v.say(0, b"\x28")), 1007),
+        (lambda v: v.say(CLOSE, b"\x03\xe8\xff"), 1007),
     ],
-    ids=["unmasked", "nothing to continue", "two at once", "too long", "too long in pieces", "too many"],
+    ids=[
+        *("unmasked", "nothing to continue", "two at once", "too long", "too long in pieces", "too many"),
+        *("no text", "no text in pieces", "no text in a close"),
+    ],
 )
 def test_a_viewer_that_breaks_a_rule_is_closed_with_its_code(viewer, say, code):
     say(viewer)

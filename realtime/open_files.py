@@ -1,0 +1,19 @@
+"""How many files, and so connections, a process may have open."""
+
+import contextlib
+import math
+import resource
+
+#: What macOS allows at least, where the limit is said to be infinite and may not be lifted to that.
+_AT_LEAST = 10_240
+
+
+def raise_file_limit() -> float:
+    """Raise this process' limit of open files as far as allowed; the limit, math.inf without one."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    for wanted in (hard, _AT_LEAST):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            break
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return math.inf if soft == resource.RLIM_INFINITY else soft
