@@ -16,7 +16,7 @@ help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: ## start everything: http://127.0.0.1:8000 (PORT=, DATA_DIR=, DEMO=1 for simulated players)
-	@$(STACK) run --stop-with-parent $(if $(filter-out 0 no false,$(DEMO)),--demo)
+	@$(STACK) run --stop-with $$PPID $(if $(filter-out 0 no false,$(DEMO)),--demo)
 
 test: ## lint, then the whole test suite on the real parts (ARGS="-k name" for some of it)
 	@$(STACK) test --args='$(ARGS)'

@@ -11,16 +11,16 @@ from devstack.files import ROOT, cache_folder, is_used, try_lock
 from devstack.packages import VENV
 
 TOOL_CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".import_linter_cache")
-MADE = (".venv", "staticfiles", *TOOL_CACHES)
+MADE = (".venv", "staticfiles", ".cache/benchmarks", *TOOL_CACHES)
 
 
 def clean(data_dir: Path) -> int:
     """Remove environment and caches, then ask about the data folder and the download cache.
 
-    StackError, with nothing removed, while a stack runs from this checkout, on whatever data.
+    StackError, with nothing removed, while a stack or another command runs from this checkout.
     """
     if VENV.exists() and is_used(VENV):
-        raise StackError(f"a stack is running from {VENV}: stop it first; nothing was removed")
+        raise StackError(f"a stack or a test is running from {VENV}: stop it first; nothing was removed")
     for name in MADE:
         shutil.rmtree(ROOT / name, ignore_errors=True)
     for folder in [*ROOT.glob("*/**/__pycache__"), *ROOT.glob("__pycache__")]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from devstack import packages, process
 from devstack.console import say
 from devstack.errors import StackError
-from devstack.files import ROOT
+from devstack.files import ROOT, mark_used
 from devstack.tools import check_platform
 
 # Tests choose throw-away stores themselves; those of the person's shell must not leak in.
@@ -72,6 +72,8 @@ def _main(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         from devstack.clean import clean
 
         return clean(data_folder(options.data_dir))
+    if verb == "run" and options.stop_with:
+        process.stop_with(options.stop_with)  # an installation, too
     if _starts_stores(verb):
         check_platform()  # before minutes are spent on packages
     packages.ensure("test" if verb in DEV_VERBS else "run")
@@ -79,6 +81,7 @@ def _main(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         process.guard.close()
         command = [str(packages.PYTHON), "-m", "devstack", *arguments]
         os.execve(command[0], command, _environment_for(options))
+    mark_used(packages.VENV)
     os.environ.update(_environment_for(options))
     return VERBS[verb](options)
 
@@ -110,7 +113,9 @@ def parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
     run = verbs.add_parser("run", help="start everything and show the page's address; Ctrl-C stops")
     run.add_argument("--demo", action="store_true", help="with simulated players, in data of their own")
-    run.add_argument("--stop-with-parent", action="store_true", help="stop when our parent is gone")
+    run.add_argument(
+        "--stop-with", type=int, metavar="PID", help="stop when this process, our parent, is gone"
+    )
     test = verbs.add_parser("test", help="lint, then the whole test suite")
     test.add_argument("--args", default="", help="arguments for pytest, in one string")
     verbs.add_parser("lint", help="ruff and mypy")
@@ -154,7 +159,6 @@ def run(options: argparse.Namespace) -> int:
         data_dir=data_folder(options.data_dir),
         port=options.port,
         demo=options.demo,
-        stop_with_parent=options.stop_with_parent,
     )
 
 

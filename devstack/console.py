@@ -1,5 +1,6 @@
 """What the stack tells the person who started it."""
 
+import contextlib
 import sys
 import threading
 from collections.abc import Callable
@@ -8,8 +9,12 @@ _printing = threading.Lock()
 
 
 def say(text: str) -> None:
-    """Print one line of progress on standard error, so that standard output stays the command's own."""
-    print(text, file=sys.stderr, flush=True)
+    """Print one line of progress on standard error, so that standard output stays the command's own.
+
+    Here and in `tell`: a terminal that is gone is not worth dying for.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def log_of(name: str) -> Callable[[str], None]:
@@ -18,9 +23,6 @@ def log_of(name: str) -> Callable[[str], None]:
 
 
 def tell(text: str, name: str = "stack") -> None:
-    """Print one line of one source; a terminal that is gone is not worth dying for."""
-    with _printing:
-        try:
-            print(f"{name:<9}| {text}", flush=True)
-        except (BrokenPipeError, ValueError):
-            return
+    """Print one line of one source."""
+    with _printing, contextlib.suppress(OSError, ValueError):
+        print(f"{name:<9}| {text}", flush=True)

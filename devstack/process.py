@@ -76,6 +76,20 @@ class Guard:
 
 
 guard = Guard()
+#: Set once we are about to end anyhow.
+ending = threading.Event()
+
+
+def stop_with(parent: int) -> None:
+    """Send ourselves SIGTERM as soon as this process, our parent, is gone."""
+
+    def watch() -> None:
+        while not ending.wait(0.2):
+            if os.getppid() != parent:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def spawn(

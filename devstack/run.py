@@ -25,23 +25,32 @@ class Stopped(BaseException):
     """Somebody asked us to stop. No Exception, so that nothing on the way mistakes it for a failure."""
 
 
-def run_stack(*, data_dir: Path, port: int, demo: bool, stop_with_parent: bool) -> int:
+def run_stack(*, data_dir: Path, port: int, demo: bool) -> int:
     """Run everything until a signal; 0 after an orderly stop. StackError says why it cannot go on."""
     folder = data_dir / "demo" if demo else data_dir
-    _on_signals(_raise_stopped)
-    process.guard.close()
-    process.guard.held_files = [claim(folder), mark_used(VENV)]
-    _check_port(port)
+    try:
+        _on_signals(_raise_stopped)
+        process.guard.close()
+        process.guard.held_files = [claim(folder), mark_used(VENV)]
+        _check_port(port)
+    except Stopped as why:
+        tell(f"stopped, before anything was started: {why}")
+        return 0
+    return _run(folder, port, demo)
+
+
+def _run(folder: Path, port: int, demo: bool) -> int:
     supervisor = Supervisor(tell)
     reason: StackError | None = None
     try:
         _start(supervisor, folder, port, demo)
-        supervisor.watch(_parent_watch(stop_with_parent), space_watch(folder, tell))
+        supervisor.watch(space_watch(folder, tell))
     except Stopped as why:
         tell(f"stopping: {why}")
     except StackError as error:
         reason = error
     finally:
+        process.ending.set()
         _on_signals(_kill_all)
         supervisor.stop()
         remove_addresses(folder)
@@ -152,17 +161,6 @@ def is_ready(port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _parent_watch(wanted: bool) -> Callable[[], None]:
-    """A check that asks to stop once the process that started us is gone (if `wanted`)."""
-    parent = os.getppid()
-
-    def check() -> None:
-        if wanted and os.getppid() != parent:
-            raise Stopped("the command that started the stack is gone")
-
-    return check
 
 
 def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:

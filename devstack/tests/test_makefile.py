@@ -39,6 +39,17 @@ def test_token_is_of_the_data_folder_that_was_named(tmp_path):
     assert (tmp_path / "issuer").is_dir()
 
 
+@pytest.mark.parametrize("line", ["downloading|dynamodb|valkey", "web .* answers"])
+def test_who_kills_make_while_the_stack_starts_has_no_stack(tmp_path, line):
+    port = free_port()
+    with Running(["make", "run", PYTHON, f"PORT={port}", f"DATA_DIR={tmp_path}"], port) as running:
+        running.wait_for(line)
+        running.snapshot()
+        running.process.kill()
+        running.wait_until_nothing_is_left(20)
+    assert not (tmp_path / "stack.env").exists()
+
+
 def test_make_run_stops_with_make_even_when_make_is_killed(tmp_path):
     port = free_port()
     with Running(["make", "run", PYTHON, f"PORT={port}", f"DATA_DIR={tmp_path}"], port) as running:

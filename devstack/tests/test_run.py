@@ -1,9 +1,11 @@
 """`make run` with everything real: supervision, and scores that survive whatever is killed."""
 
 import os
+import pty
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from devstack.tests.stage import (
     QUIET_SECONDS,
     Running,
     clean_environment,
+    descendants,
+    is_running,
     run_stack,
     stack_command,
     token_for,
@@ -128,3 +132,22 @@ def test_demo_moves_the_page_within_ten_seconds_with_data_of_its_own(data):
         running.process.terminate()
         assert running.process.wait(20) == 0
         assert not running.left()
+
+
+def test_closing_the_terminal_is_an_orderly_stop(tmp_path):
+    port = free_port()
+    ours, theirs = pty.openpty()
+    command = stack_command("--port", str(port), "--data-dir", str(tmp_path), "run")
+    shell = [sys.executable, "-c", "import os, sys; os.login_tty(0); os.execvp(sys.argv[1], sys.argv[1:])"]
+    stack = subprocess.Popen(
+        [*shell, *command], cwd=ROOT, env=clean_environment(), stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    shown = b""
+    while f"http://127.0.0.1:{port}\r\n".encode() not in shown:
+        shown += os.read(ours, 65536)
+    below = descendants(stack.pid)
+    os.close(ours)
+    assert stack.wait(20) == 0
+    until(lambda: not any(map(is_running, below)), 5)
+    assert not (tmp_path / "stack.env").exists()
