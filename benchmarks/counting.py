@@ -3,25 +3,25 @@ small proxy, Redis by MONITOR."""
 
 import asyncio
 import contextlib
-import os
 import re
 import subprocess
+import sys
 import threading
+import time
 from collections import Counter
-from pathlib import Path
 
 import redis
 
 _TARGET = re.compile(rb"x-amz-target: dynamodb_\d+\.(\w+)\r\n", re.IGNORECASE)
 _LONGEST_HEADER = 200
+#: Linux makes the number of a process' clock of its id and this (clock_getcpuclockid(3)): exact to the ns.
+_CPU_OF_ALL_THREADS = 2
 
 
 def cpu_s(pid: int) -> float:
     """Processor time (s) that a process has used so far, also in threads that have ended."""
-    stat = Path(f"/proc/{pid}/stat")
-    if stat.exists():
-        fields = stat.read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    if sys.platform == "linux":
+        return time.clock_gettime(~pid << 3 | _CPU_OF_ALL_THREADS)
     clock = subprocess.run(
         ["ps", "-o", "time=", "-p", str(pid)], check=True, capture_output=True, text=True
     ).stdout

@@ -1,13 +1,39 @@
-"""The proxy with which `make bench-path` counts calls."""
+"""What the benchmarks count with: processor time, and a proxy for calls."""
 
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 import time
 
-from benchmarks.counting import DynamoDBProxy
+from benchmarks.counting import DynamoDBProxy, cpu_s
 from devstack.ports import free_port
 from devstack.tests.stage import until
+
+BURN = """
+import sys, threading, time
+def burn():
+    while time.thread_time() < 0.2:
+        pass
+thread = threading.Thread(target=burn)
+thread.start()
+thread.join()
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_processor_time_is_exact_and_holds_threads_that_have_ended():
+    command = [sys.executable, "-c", BURN]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline() == b"done\n"
+        used = cpu_s(process.pid)
+        time.sleep(0.3)
+        assert cpu_s(process.pid) - used < 0.01
+        process.communicate()
+    assert 0.2 <= used < 1
+    assert sys.platform != "linux" or round(used, 2) != used
 
 
 def test_proxy_passes_everything_on_and_counts_calls_cut_anywhere():
