@@ -26,8 +26,9 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from statistics import quantiles
 
-from faults.evidence import Evidence, Violation, lost
+from faults.evidence import Evidence, Moderated, Violation, lost
 from faults.journal import Attempt
+from faults.truth import Entry
 from faults.watch import Read
 
 STATUSES = {200, 304, 400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 503}
@@ -102,7 +103,8 @@ def _chain(evidence: Evidence, user_id: str) -> Iterator[str]:
     elif player.version != len(entries):
         yield f"{user_id} is at version {player.version}, the ledger at {len(entries)}"
     elif player.score != score:
-        by_increment = {entry.increment: entry for entry in entries}
+        new = entries[len(evidence.before.ledger.get(user_id, ())) :]
+        by_increment = {entry.increment: entry for entry in new}
         culprit = by_increment.get(player.score - score)
         yield f"{user_id} has {player.score}, the ledger says {score}" + (
             f": {culprit} counts twice" if culprit else ""
@@ -197,16 +199,34 @@ def _i11(evidence: Evidence) -> Iterator[str]:
         name = f"{action.action} {entry_id} of {action.player}"
         if action.answered_at is not None and entry_id not in new:
             yield f"{name} was answered and is not in the ledger"
-        elif entry_id in new and new[entry_id].kind != action.action:
-            yield f"{name} is in the ledger as {new[entry_id]}"
+        elif entry_id in new and not _as_done(new[entry_id], action):
+            amount = f" ({action.amount:+d})" if action.amount else ""
+            yield f"{name}{amount} is in the ledger as {new[entry_id]}"
     for action in evidence.actions:
         if action.action == "ban" and action.answered_at is not None:
-            yield from _shown_while_banned(evidence, action.player, action.answered_at)
+            ends = (a.began for a in evidence.actions if a.player == action.player and a.action == "unban")
+            unbanned_at = min((began for began in ends if began > action.began), default=float("inf"))
+            yield from _shown_while_banned(evidence, action.player, action.answered_at, unbanned_at)
+            yield from _accepted_while_banned(evidence, action.player, action.answered_at, unbanned_at)
 
 
-def _shown_while_banned(evidence: Evidence, player: str, banned_at: float) -> Iterator[str]:
-    ends = (a.began for a in evidence.actions if a.player == player and a.action == "unban")
-    unbanned_at = min((began for began in ends if began > banned_at), default=float("inf"))
+def _as_done(entry: Entry, action: Moderated) -> bool:
+    amount = entry.increment if action.action == "adjust" else 0
+    return (entry.user_id, entry.kind, amount) == (action.player, action.action, action.amount)
+
+
+def _accepted_while_banned(
+    evidence: Evidence, player: str, banned_at: float, unbanned_at: float
+) -> Iterator[str]:
+    for attempt in evidence.attempts:
+        for reply in attempt.replies if attempt.player == player and attempt.at > banned_at else ():
+            if reply.accepted and reply.ended < unbanned_at:
+                yield f"{attempt} was accepted {reply.ended - banned_at:.2f} s after the ban's answer"
+
+
+def _shown_while_banned(
+    evidence: Evidence, player: str, banned_at: float, unbanned_at: float
+) -> Iterator[str]:
     for page in evidence.pages:
         for seen in page.boards:
             # A board that says of itself that it is old promises nothing.

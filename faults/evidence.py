@@ -13,10 +13,11 @@ from faults.watch import Probe, Read, Resources
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Violation:
-    """An invariant that does not hold, and where."""
+    """An invariant that does not hold, and where; `timed`: within a time that a busy machine may break."""
 
     invariant: str
     what: str
+    timed: bool = False
 
     def __str__(self) -> str:
         return f"{self.invariant}: {self.what}"
@@ -24,13 +25,17 @@ class Violation:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Moderated:
-    """A moderation action, first tried at `began` and answered at `answered_at`; None: it was not."""
+    """A moderation action, first tried at `began` and answered at `answered_at`; None: it was not.
+
+    `amount` is of an adjust.
+    """
 
     player: str
     action: str
     entry_id: str
     began: float
     answered_at: float | None
+    amount: int = 0
 
 
 @dataclasses.dataclass

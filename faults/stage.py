@@ -283,9 +283,9 @@ class Stage:
             if answer is None or answer.get("error") == "refused":
                 break
             if "version" in answer:
-                return Moderated(player, action, entry_id, began, time.monotonic())
+                return Moderated(player, action, entry_id, began, time.monotonic(), amount)
             time.sleep(0.05)
-        return Moderated(player, action, entry_id, began, None)
+        return Moderated(player, action, entry_id, began, None, amount)
 
     def wait_until_well(self, seconds: float = 30.0) -> None:
         """Until every server is ready, the ranking is the table's top and every page shows it."""

@@ -14,7 +14,7 @@ def same(**figures):
 
 
 def viewers(count):
-    """9 ms a seldom update, 2 ms a board, 5 µs a delivery; 12 ms a second an idle process, 2 µs an open socket."""
+    """2 ms a board, 5 µs a delivery; in a second 12 ms an idle process, 2 µs an open socket."""
     return same(
         cpu_ms_per_update=9.0,
         cpu_ms_with_board=9 + 2 + count * 0.005,

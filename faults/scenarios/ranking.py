@@ -67,7 +67,7 @@ def _expect_merged(run: Run, *players: str) -> None:
         try:
             wait_until(functools.partial(_merged, run, player, version), 5.0, "merged")
         except TimeoutError:
-            run.expect(False, f"{player} was not merged in version {version} within 5 s")
+            run.expect(False, f"{player} was not merged in version {version} within 5 s", timed=True)
     run.note(f"{len(players)} lost merges repaired after {time.monotonic() - began:.2f} s")
 
 
@@ -85,7 +85,7 @@ def killed(run: Run) -> None:
     expect_served(run, since)
     for page in run.pages:
         shown = sum(seen.at > since + 0.5 for seen in page.boards)
-        run.expect(shown > 1, f"{page.name} was shown {shown} new boards from the index")
+        run.expect(shown > 1, f"{page.name} was shown {shown} new boards from the index", timed=True)
 
 
 @scenario("F7", "Redis frozen")
@@ -103,6 +103,7 @@ def flushed(run: Run) -> None:
     stage = run.stage
     heard = len(stage.log)
     stage.ranking.client.flushall()
+    run.mark_healed()
     lasted = wait_until(lambda: len(stage.ranking.rows(stage.generation)) == 10, 5.0, "a board again")
     run.note(f"ten rows again after {lasted:.2f} s")
     run.last(3)
@@ -120,6 +121,7 @@ def failover(run: Run) -> None:
         for primary in (replica, stage.valkey):
             stage.to_valkey.target_ports = [primary.port]
             stage.to_valkey.drop()
+            run.mark_healed()
             run.last(4)
     finally:
         stage.to_valkey.target_ports = [stage.valkey.port]
@@ -147,6 +149,7 @@ def pubsub_killed(run: Run) -> None:
     freeze(stage.valkey)
     time.sleep(3)
     thaw(stage.valkey)
+    run.mark_healed()
     _expect_new_board(run, time.monotonic(), 2.0)
 
 
@@ -157,4 +160,4 @@ def _expect_new_board(run: Run, since: float, seconds: float) -> None:
     try:
         wait_until(shown, seconds + SPARE_S, "new boards")
     except TimeoutError:
-        run.expect(False, f"a page was shown no new board within {seconds} s")
+        run.expect(False, f"a page was shown no new board within {seconds} s", timed=True)

@@ -243,7 +243,14 @@ def with_entry(player, evidence, kind):
     evidence.after = Truth(evidence.after.players | {player: stored}, ledger)
 
 
+def before_all(evidence):
+    """Have the updates tried before the moderations of these tests, whose time begins at 0."""
+    for attempt in evidence.attempts:
+        attempt.at = 0.0
+
+
 def test_moderations_without_an_entry_and_entries_without_a_moderation_are_found(player, evidence):
+    before_all(evidence)
     evidence.actions = [moderated(player)]
     assert found_in(evidence, "I11") == [f"ban MOD#1 of {player} was answered and is not in the ledger"]
     evidence.actions = []
@@ -253,7 +260,26 @@ def test_moderations_without_an_entry_and_entries_without_a_moderation_are_found
     assert f"erase MOD#1 of {player} is in the ledger as ban" in found_in(evidence, "I11")[0]
 
 
+def test_an_adjust_by_another_amount_is_found(player, evidence):
+    with_entry(player, evidence, "adjust")
+    evidence.actions = [dataclasses.replace(moderated(player, "adjust"), amount=-7)]
+    assert f"adjust MOD#1 of {player} (-7) is in the ledger as adjust" in found_in(evidence, "I11")[0]
+
+
+def test_an_update_accepted_while_its_player_was_banned_is_found(player, evidence):
+    with_entry(player, evidence, "ban")
+    last = evidence.attempts[4]
+    answered = last.replies[0].ended
+    evidence.actions = [moderated(player, answered_at=last.at + 1)]
+    assert check(evidence) == []
+    evidence.actions = [moderated(player, answered_at=last.at - 0.001)]
+    assert any(f"{last} was accepted" in what for what in found_in(evidence, "I11"))
+    evidence.actions.append(dataclasses.replace(moderated(player, "unban"), began=answered - 0.001))
+    assert not any(f"{last} was accepted" in what for what in found_in(evidence, "I11"))
+
+
 def test_a_banned_player_on_a_board_is_found(player, evidence):
+    before_all(evidence)
     with_entry(player, evidence, "ban")
     evidence.actions = [moderated(player)]
     page = Page("page")
