@@ -22,7 +22,6 @@ from devstack.console import say
 from devstack.files import ROOT
 from faults import programme, report
 from faults.__main__ import prepare
-from faults.result import Result
 from faults.run import Run
 from faults.stage import Stage
 from faults.watch import Resources
@@ -35,6 +34,8 @@ PLOTS = {
     "threads": ("Threads of the server processes", "threads"),
     "files": ("Open files of the server processes, sockets among them", "files"),
 }
+#: Of each figure and process: (minutes, median, lowest, highest) of each slice of the time.
+Lines = dict[str, dict[str, list[tuple[float, ...]]]]
 #: Each point of a plot stands for this share of the whole time: the median and the range of its samples.
 POINTS = 60
 CALIBRATE_S = 15.0
@@ -52,7 +53,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--pace", type=float, help="updates per second, in place of half of what is possible")
+    parser.add_argument("--report", action="store_true", help="only write the page and the plots again")
     options = parser.parse_args(arguments)
+    if options.report:
+        write(json.loads(RESULTS.read_text()))
+        return 0
     seed = random.randrange(10**6) if options.seed is None else options.seed
     say(f"SEED={seed}")
     with tempfile.TemporaryDirectory(prefix="scoreboard-soak-") as folder:
@@ -71,11 +76,18 @@ def main(arguments: list[str]) -> int:
                 threads=WRITERS,
                 watch_every_s=1.0,
             )
-    grown = growth(run.watch.resources, run.began)
-    rate = result.acknowledged / result.seconds
-    keep(result, run, {"seed": seed, "capacity": capacity, "pace": pace, "rate": rate}, grown)
+    found = {
+        "seed": seed,
+        "capacity": capacity,
+        "pace": pace,
+        "rate": result.acknowledged / result.seconds,
+        "result": dataclasses.asdict(result),
+        "lines": lines_of(run.watch.resources, run.began),
+    }
+    RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    grown = write(found)
     print(report.table([result]))
-    print(f"{pace:.0f} updates/s fell due, {rate:.0f}/s were settled")
+    print(f"{pace:.0f} updates/s fell due, {found['rate']:.0f}/s were settled")
     for what, change in grown.items():
         print(f"{what}: {change['first']:.1f} → {change['last']:.1f} ({change['growth']:+.1%})")
     return 1 if result.violations or any(map(has_grown, grown, grown.values())) else 0
@@ -97,17 +109,18 @@ def calibrate(stage: Stage) -> float:
     return capacity
 
 
-def growth(samples: list[Resources], began: float) -> dict[str, dict[str, float]]:
-    """For each process that lived through it: the median of the first and the last fifth after warming up."""
-    ended = max(sample.at for sample in samples)
-    start = began + WARM_UP * (ended - began)
+def growth(lines: Lines) -> dict[str, dict[str, float]]:
+    """For each process that lived through it: what it had at least, in the first and the last fifth.
+
+    Of each slice of the time the lowest, as that is what stays when little is going on; of those the median.
+    The first part of the time is left out (WARM_UP).
+    """
     found = {}
-    for name, line in survivors(samples).items():
-        settled = [sample for sample in line if sample.at >= start]
-        part = max(1, len(settled) // 5)
-        for what in PLOTS:
-            first = median(getattr(sample, what) for sample in settled[:part])
-            last = median(getattr(sample, what) for sample in settled[-part:])
+    for what, processes in lines.items():
+        for name, points in processes.items():
+            settled = [least for _, _, least, _ in points[int(len(points) * WARM_UP) :]]
+            part = max(1, len(settled) // 5)
+            first, last = median(settled[:part]), median(settled[-part:])
             found[f"{name} {what}"] = {"first": first, "last": last, "growth": last / first - 1}
     return found
 
@@ -120,32 +133,33 @@ def survivors(samples: list[Resources]) -> dict[str, list[Resources]]:
     return {name: line for name, line in by_name.items() if len({sample.pid for sample in line}) == 1}
 
 
-def keep(result: Result, run: Run, settings: dict[str, Any], grown: dict[str, dict[str, float]]) -> None:
-    """Write the results and the plots."""
-    lines: dict[str, dict[str, list[Any]]] = {}
+def lines_of(samples: list[Resources], began: float) -> Lines:
+    survived = survivors(samples)
+    return {what: {name: _points(line, what, began) for name, line in survived.items()} for what in PLOTS}
+
+
+def write(found: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Make the page's part and the plots of what was found; the growth."""
+    grown = growth(found["lines"])
     for what, (title, unit) in PLOTS.items():
-        lines[what] = {
-            name: _points(line, what, run.began) for name, line in survivors(run.watch.resources).items()
-        }
-        drawn = plots.lines(title, "minutes", unit, lines[what])
+        drawn = plots.lines(title, "minutes", unit, found["lines"][what])
         (DOCS / f"soak-{what.partition('_')[0]}.svg").write_text(drawn)
-    found = {**settings, "growth": grown, "result": dataclasses.asdict(result), "lines": lines}
-    RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-    report.write_between("soak", _summary(result, settings, grown))
+    report.write_between("soak", _summary(found, grown))
+    return grown
 
 
-def _summary(result: Result, settings: dict[str, Any], grown: dict[str, dict[str, float]]) -> str:
+def _summary(found: dict[str, Any], grown: dict[str, dict[str, float]]) -> str:
     rows = "".join(
         f"| {name.replace('memory_mib', 'memory, MiB')} "
         f"| {each['first']:.1f} | {each['last']:.1f} | {each['growth']:+.1%} |\n"
         for name, each in grown.items()
     )
-    possible = f"just before, with nothing broken, {settings['capacity']:.0f}/s were possible"
+    possible = f"just before, with nothing broken, {found['capacity']:.0f}/s were possible"
     flat = f"{FLAT['memory_mib']} MiB, {FLAT['threads']} threads or {FLAT['files']} files"
     return (
-        f"{settings['pace']:.0f} updates/s fell due, {settings['rate']:.0f}/s were settled; {possible}. "
+        f"{found['pace']:.0f} updates/s fell due, {found['rate']:.0f}/s were settled; {possible}. "
         f"More than {flat} between the first and the last fifth would count as growth.\n\n"
-        f"{report.markdown([dataclasses.asdict(result)])}\n\n"
+        f"{report.markdown([found['result']])}\n\n"
         "| process | first fifth | last fifth | growth |\n|---|---:|---:|---:|\n"
         f"{rows}"
     )

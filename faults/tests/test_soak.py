@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from faults.soak import growth, has_grown
+from faults.soak import growth, has_grown, lines_of
 from faults.watch import Resources
 
 MINUTES = 30
@@ -29,7 +29,7 @@ def samples(**per_hour: float) -> list[Resources]:
 
 
 def grown(found: list[Resources]) -> set[str]:
-    return {name for name, change in growth(found, 0.0).items() if has_grown(name, change)}
+    return {name for name, change in growth(lines_of(found, 0.0)).items() if has_grown(name, change)}
 
 
 def test_pools_that_fill_at_first_and_processes_that_are_restarted_are_no_growth():
