@@ -29,7 +29,8 @@ def install(arguments: Sequence[str], python: str) -> None:
     """Run `uv pip install`, else (or when that fails) `pip install`, for the environment of `python`."""
     uv = shutil.which("uv")
     if uv:
-        code, output = process.run([uv, "pip", "install", "--python", python, *arguments], env=environment())
+        command = [uv, "pip", "install", "--python", python, *arguments]
+        code, output = process.run(command, env=environment(), echo=_show_download)
         if code == 0:
             return
         say(f"packages: uv failed ({reason(output)}), trying pip")
@@ -49,7 +50,7 @@ def install(arguments: Sequence[str], python: str) -> None:
             *arguments,
         ],
         env=environment(),
-        echo=_pip_progress,
+        echo=_show_download,
     )
     if code != 0:
         raise StackError(f"packages: {reason(output)}")
@@ -66,8 +67,10 @@ def environment() -> dict[str, str]:
     return {**env, **INSTALLER_SETTINGS}
 
 
-def _pip_progress(line: str) -> None:
-    found = re.match(r"\s*Downloading (\S+?)-\S+ \((\d.* MB)\)", line)
+def _show_download(line: str) -> None:
+    """Tell of a large download what pip ("Downloading Django-5.2-py3-….whl (8.3 MB)") or uv ("Downloading
+    django (7.9MiB)") says of it."""
+    found = re.match(r"\s*Downloading (\S+?)(?:-\d\S*)? \((\d[\d.]* ?Mi?B)\)", line)
     if found:
         say(f"packages: {found[1]} ({found[2]})")
 
