@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from benchmarks import pages
+from benchmarks import pages, watchers
 from benchmarks.trials import INCREMENT, Count
 from benchmarks.watchers import LEADER, Watcher
 from faults.journal import Attempt, Reply
@@ -34,7 +36,7 @@ def test_planted_losses_and_doubles_are_counted():
 
 def test_a_page_is_as_late_as_the_first_board_that_shows_the_score(monkeypatch):
     watcher, clock = Watcher(), iter([1.0, 2.0, 6.0])
-    monkeypatch.setattr("benchmarks.watchers.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr(watchers, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     for score in (10, 11, 13):
         watcher._see([{"userId": LEADER, "score": score}])
     assert watcher.latest([(0.5, 10), (1.5, 11), (1.8, 12), (5.9, 13)]) == pytest.approx(4.2)

@@ -41,7 +41,9 @@ def test_scores_outlast_start_update_and_restart_on_a_bare_machine(checkout, bar
         token = call(checkout, bare, "token", "--user", "ann").stdout.split()[-1]
         assert first.score("ann", 10, token) == 10
         refused = call(checkout, bare, "clean")
-        assert refused.stderr.startswith(f"error: a stack or a test is running from {checkout}/.venv: stop it first")
+        assert refused.stderr.startswith(
+            f"error: a stack or a test is running from {checkout}/.venv: stop it first"
+        )
         first.snapshot()
         first.process.send_signal(signal.SIGTERM)
         assert first.process.wait(20) == 0

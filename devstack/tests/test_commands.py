@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -71,7 +71,7 @@ def test_disk_that_fills_up_later_is_told_once(tmp_path, monkeypatch):
     told = []
     check = folder.space_watch(tmp_path, told.append)
     clock = iter(range(0, 1000, 10))
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(folder, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 3_000_000))
     for _ in range(4):
         check()

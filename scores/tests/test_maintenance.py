@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from io import StringIO
 from itertools import islice
+from types import SimpleNamespace
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -185,8 +186,8 @@ def test_while_redis_is_away_the_recorded_floor_keeps_updates_out_of_the_index(m
 def test_a_recorded_floor_is_forgotten_in_time(monkeypatch):
     merging.remember_floor(50)
     assert merging.recorded_floor() == 50
-    now = time.monotonic()
-    monkeypatch.setattr("scores.merging.time.monotonic", lambda: now + merging.RECORDED_FLOOR_S + 1)
+    later = time.monotonic() + merging.RECORDED_FLOOR_S + 1
+    monkeypatch.setattr(merging, "time", SimpleNamespace(monotonic=lambda: later))
     assert merging.recorded_floor() == 0
     assert merging.RECORDED_FLOOR_S + services.DEADLINE_S < maintenance.FLOOR_GRACE_MS / 1000
 
