@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import linear_regression
 from typing import Any
 
 from benchmarks import pages, plots
@@ -142,26 +143,21 @@ class Costs:
 
 def costs(results: Mapping[str, Any]) -> Costs:
     """An update at the highest rate of which nothing was refused. A board costs what updates with one cost
-    more than those without; a delivery and a socket are slopes over the numbers of viewers, from the fewest
-    to the most."""
+    more than those without; that, and what an idle process uses, are lines over the numbers of viewers."""
     rates = sorted(results["updates"], key=int)
     update = [
         results["updates"][rate] for rate in rates if results["updates"][rate]["refused_share"][0] == 0
     ][-1]
-    few, *_, many = sorted(results["viewers"], key=int)
-    more = int(many) - int(few)
+    viewers = [float(size) for size in results["viewers"]]
+    rows = list(results["viewers"].values())
 
-    def slope(low: float, high: float) -> tuple[float, float]:
-        """(at no viewer, for each viewer)"""
-        each = max(0.0, (high - low) / more)
-        return max(0.0, low - each * int(few)), each
+    def line(values: list[float]) -> tuple[float, float]:
+        """(for each viewer, at no viewer)"""
+        fitted = linear_regression(viewers, values)
+        return max(0.0, fitted.slope), max(0.0, fitted.intercept)
 
-    def board_of(row: dict[str, list[float]]) -> float:
-        return row["cpu_ms_with_board"][0] - row["cpu_ms_per_update"][0]
-
-    fewest, most = (results["viewers"][size] for size in (few, many))
-    board, delivery = slope(board_of(fewest), board_of(most))
-    idle, socket = slope(fewest["idle_share"][0], most["idle_share"][0])
+    delivery, board = line([row["cpu_ms_with_board"][0] - row["cpu_ms_per_update"][0] for row in rows])
+    socket, idle = line([row["idle_share"][0] for row in rows])
     return Costs(update["cpu_ms_per_update"][0] / 1000, board / 1000, delivery / 1000, idle, socket)
 
 
