@@ -76,7 +76,7 @@ def main(arguments: list[str]) -> int:
                 threads=WRITERS,
                 watch_every_s=1.0,
             )
-    found = {
+    found: dict[str, Any] = {
         "seed": seed,
         "capacity": capacity,
         "pace": pace,
@@ -90,7 +90,10 @@ def main(arguments: list[str]) -> int:
     print(f"{pace:.0f} updates/s fell due, {found['rate']:.0f}/s were settled")
     for what, change in grown.items():
         print(f"{what}: {change['first']:.1f} → {change['last']:.1f} ({change['growth']:+.1%})")
-    return 1 if result.violations or any(map(has_grown, grown, grown.values())) else 0
+    lost = {web.part.name for web in stage.webs[:2]} - found["lines"]["threads"].keys()
+    for name in lost:
+        print(f"{name} did not live through it")
+    return 1 if lost or result.violations or any(map(has_grown, grown, grown.values())) else 0
 
 
 def has_grown(name: str, change: dict[str, float]) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet.defer import maybeDeferred
 
+from realtime import vital
 from realtime.background import background
 from realtime.events import SERVICE_RESTART
 from realtime.hub import hub
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 #: Closing the sockets is spread over this time (s).
 SPREAD_S = 1.0
+#: Who has connected, or begun a request, is waited for so long (s).
+BEGIN_S = 0.5
 _STEPS = 50
 _POLL_S = 0.02
 
@@ -53,6 +56,7 @@ class Drain:
     def on_signal(self) -> None:
         if self._work is None:
             logger.info("draining; a second signal stops at once")
+            vital.end_begun()
             self._work = asyncio.get_running_loop().create_task(self._run())
         else:
             _stop_at_once()
@@ -95,15 +99,21 @@ class Drain:
 
     def _busy(self) -> bool:
         """Whether a socket is open, a request is being answered, or a consumer is still at work."""
-        idle = [channel for channel in self._channels if not channel.requests]
+        now = asyncio.get_running_loop().time()
+        idle = [channel for channel in self._channels if not channel.requests and not _begins(channel, now)]
         for channel in idle:
-            channel.transport.loseConnection()
+            channel.loseConnection()
         at_work = (details.get("application_instance") for details in self._server.connections.values())
         return bool(
             self._registry.sockets
             or len(idle) < len(self._channels)
             or any(instance is not None and not instance.done() for instance in at_work)
         )
+
+
+def _begins(channel: Channel, now: float) -> bool:
+    """Whether the client has only just connected or begun to send: its request may be on the way."""
+    return channel.waiting_since is not None and now - channel.waiting_since < BEGIN_S
 
 
 def _stop_at_once() -> None:

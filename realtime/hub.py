@@ -17,9 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from channels.layers import get_channel_layer
 
+from realtime import vital
 from realtime.audience import Audience, DirectViewer, Frame, Viewer
 from realtime.events import GROUP
-from realtime.vital import vital
 from scoreboard_site import metrics
 from scores import merging, services
 from scores.errors import ScoreboardError
@@ -60,7 +60,7 @@ class Hub:
     def start(self) -> None:
         """Begin, on the running event loop."""
         for work in (self._pump(), self._listen(), self._show_life()):
-            self._tasks.append(vital(asyncio.get_running_loop().create_task(work)))
+            self._tasks.append(vital.watch(asyncio.get_running_loop().create_task(work)))
 
     async def stop(self) -> None:
         """End the hub's tasks. Viewers stay as they are."""

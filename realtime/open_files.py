@@ -10,8 +10,8 @@ _AT_LEAST = 10_240
 
 def raise_file_limit() -> float:
     """Raise this process' limit of open files as far as allowed; the limit, math.inf without one."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    for wanted in (hard, _AT_LEAST):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in (hard, max(soft, _AT_LEAST)):
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             break

@@ -8,6 +8,7 @@ from typing import Any
 
 from daphne.http_protocol import WebRequest
 from django.conf import settings
+from twisted.internet.protocol import Protocol
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.web import http
 
@@ -55,6 +56,11 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
             self.waiting_since = _now()
         super().dataReceived(data)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is only kept alive for another request."""
+        return not self.requests and self.waiting_since is None and not self.transport.disconnecting
+
     def requestDone(self, request: Any) -> None:  # noqa: N802
         self.written = True
         super().requestDone(request)
@@ -68,7 +74,9 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
         lines = [b"HTTP/1.1 400 Bad Request", b"Connection: close"]
         lines += [name + b": " + value for name, value in headers]
         self.transport.write(b"\r\n".join([*lines, b"", body]))
-        self.loseConnection()
+        # Closed at once, what is still coming in would reset the connection before the answer is read.
+        self.setTimeout(LINGER_S)
+        self.lineReceived = self.rawDataReceived = lambda _: None
 
     def lineLengthExceeded(self, line: bytes) -> None:  # noqa: N802
         self._respondToBadRequestAndDisconnect()
@@ -123,14 +131,17 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
     # --- The request -----------------------------------------------------------------------------------
 
     def process(self) -> Any:
-        if self.channel.refused:
+        channel = self.channel
+        if channel.refused:
+            channel.setTimeout(LINGER_S)  # the end of a body has switched it off
             return None
-        self.channel.waiting_since = None
-        if "websocket" in self._options("upgrade"):
-            if self.path == SOCKET_PATH.encode():
-                return self._open_socket()
-            self.channel.factory.channels.discard(self.channel)  # daphne takes its connection over
-        return super().process()
+        channel.waiting_since = None
+        if "websocket" in self._options("upgrade") and self.path == SOCKET_PATH.encode():
+            return self._open_socket()
+        result = super().process()
+        if self.transport is None:  # daphne has taken the connection over for another socket
+            channel.factory.channels.discard(channel)
+        return result
 
     def _open_socket(self) -> None:
         token = frames.accept_token((self._header("sec-websocket-key") or "").encode("latin-1"))
@@ -208,6 +219,7 @@ class Factory(http.HTTPFactory):  # type: ignore[misc]
     """Makes a Channel for each connection, while there are fewer than `room`, board sockets included.
 
     At that limit a connection that is only kept alive makes way; if there is none, the new one is closed.
+    Sockets that daphne has taken over are not counted.
     """
 
     protocol = Channel
@@ -219,20 +231,25 @@ class Factory(http.HTTPFactory):  # type: ignore[misc]
         self.channels: set[Channel] = set()
         self._room = room
 
-    def buildProtocol(self, addr: Any) -> Channel | None:  # noqa: N802
+    def buildProtocol(self, addr: Any) -> Protocol:  # noqa: N802
         if len(self.channels) + self.registry.count >= self._room and not self._make_way():
-            return None
+            return _Closed()
         channel: Channel = super().buildProtocol(addr)
         channel.requestFactory = ScoreboardRequest
         return channel
 
     def _make_way(self) -> bool:
-        idle = next((c for c in self.channels if not c.requests and c.waiting_since is None), None)
-        if idle is None:
-            return False
-        self.channels.discard(idle)
-        idle.transport.loseConnection()
-        return True
+        idle = next((channel for channel in self.channels if channel.is_idle), None)
+        if idle is not None:
+            idle.loseConnection()
+        return idle is not None
+
+
+class _Closed(Protocol):  # type: ignore[misc]
+    """A connection for which there is no room. (TLS does not know what to do with none at all.)"""
+
+    def connectionMade(self) -> None:  # noqa: N802
+        self.transport.abortConnection()
 
 
 def _now() -> float:

@@ -23,13 +23,12 @@ from twisted.internet import reactor
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import globalLogBeginner
 
-from realtime import frames
+from realtime import frames, vital
 from realtime.background import background
 from realtime.drain import Drain
 from realtime.open_files import raise_file_limit
 from realtime.registry import Registry
 from realtime.requests import Factory
-from realtime.vital import vital
 from realtime.websocket import PING_S, PONG_S
 from scoreboard_site import metrics
 
@@ -110,7 +109,7 @@ class ScoreboardServer(Server):  # type: ignore[misc]
             self._loop.add_signal_handler(number, self._drain.on_signal)
         self._spawn(self._start())
         reactor.run(installSignalHandlers=False)
-        if self._failed:
+        if self._failed or vital.has_failed():
             sys.exit(1)
 
     async def _start(self) -> None:
@@ -138,7 +137,7 @@ class ScoreboardServer(Server):  # type: ignore[misc]
         self._spawn(self._sweep())
 
     def _spawn(self, work: Any) -> None:
-        self._tasks.append(vital(self._loop.create_task(work)))
+        self._tasks.append(vital.watch(self._loop.create_task(work)))
 
     async def _sweep(self) -> None:
         """Drop connections whose request does not get complete."""
@@ -163,8 +162,9 @@ def _listen(options: Options, factory: Factory) -> Any:
 
 
 def _socket_limit(room: float) -> float:
-    """How many board sockets there may be among `room` connections."""
+    """How many board sockets there may be among `room` connections: a tenth is left for HTTP."""
+    most = room if room == math.inf else max(1, room - room // 10)
     wanted: float = settings.SCOREBOARD_MAX_SOCKETS or math.inf
-    if room < wanted < math.inf:
-        logger.warning("only %.0f sockets: the process may not have more files", room)
-    return min(wanted, room)
+    if most < wanted < math.inf:
+        logger.warning("only %.0f sockets: the process may not have more files", most)
+    return min(wanted, most)

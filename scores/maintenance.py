@@ -155,18 +155,18 @@ def rebuild_ranking(
     the recorded floor. `pace` is the most players to read per second, `progress` is told how many have
     been merged. Runs together with live traffic: merging is commutative.
 
-    Returns False when another process is at it, when the ranking was flushed meanwhile, or when a scan is
+    Returns False when another process is scanning, when the ranking was flushed meanwhile, or when a scan is
     needed and left to another process (settings.SCOREBOARD_MAY_SCAN).
     Raises RankingUnavailable, Unavailable or Throttled.
     """
     state = repository.read_state()
     ranking = merging.use_generation(state.generation)
+    epoch = ranking.epoch()
     nominated = repository.nominees(FLOOR_RANK)
     scan = full or sum(score >= state.floor for _, score in nominated) < MIN_CONTENDERS
     if scan and not settings.SCOREBOARD_MAY_SCAN:
         logger.info("the ranking waits for the process that may scan the table")
         return False
-    epoch = ranking.epoch()
     if not scan:
         ranking.merge(repository.read_players(user_id for user_id, _ in nominated).values())
     elif not _merge_all(ranking, state, pace, progress):

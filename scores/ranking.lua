@@ -8,7 +8,7 @@
 --       6 floor     "score|written at (us)"
 --       7 epoch     random: the name of this life of the data; gone with them
 --       8 ...     guess: one for each rate limit of a request: when its burst will be whole again (us)
---                 unlock: the lock
+--                 keep, unlock: the lock
 -- ARGV  1 operation, 2 rows on the board, then the operation's arguments
 --
 -- Numbers cross as strings: Lua's own formatting keeps 14 digits only. As doubles they are exact to 2^53.
@@ -186,6 +186,14 @@ function operations.mark()
   redis.call('SET', ready, '1')
   if ARGV[4] == '1' then redis.call('SET', full, '1') end
   return advance(0)
+end
+
+-- keep token ms: let a lock last so long from now on, also one that has ended; not one of another holder.
+function operations.keep()
+  local held = redis.call('GET', KEYS[8])
+  if held and held ~= ARGV[3] then return 0 end
+  redis.call('SET', KEYS[8], ARGV[3], 'PX', ARGV[4])
+  return 1
 end
 
 -- unlock token: delete the lock of this holder. Returns whether it was there.

@@ -284,8 +284,8 @@ class Ranking:
         return token if _guarded(lambda: _client().set(key, token, nx=True, px=milliseconds)) else None
 
     def keep(self, name: str, token: str, milliseconds: int) -> None:
-        """Hold a lock for longer, or again if it has ended."""
-        _guarded(lambda: _client().set(self._key(f"lock:{name}"), token, px=milliseconds))
+        """Hold a lock for longer, or again if it has ended and nobody else has it."""
+        self._run("keep", token, milliseconds, more=[f"lock:{name}"])
 
     def unlock(self, name: str, token: str) -> None:
         """Give a lock back, unless somebody else holds it by now."""

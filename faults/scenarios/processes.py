@@ -86,4 +86,5 @@ def _expect_answered(run: Run, web: Web, terminated_at: float) -> None:
         f"{broken} without an answer"
     )
     run.expect(len(flying) >= IN_FLIGHT, f"only {len(flying)} requests were in flight", timed=True)
+    run.expect(len(ours) >= IN_FLIGHT // 4, f"only {len(ours)} were at {web.part.name}", timed=True)
     run.expect(not broken, f"{broken} of {len(ours)} requests in flight were not answered")

@@ -113,6 +113,12 @@ def test_a_lock_is_given_back_by_its_holder_only(stores):
     held = young.lock("scan", 1000)
     assert lost and held and young.lock("scan", 1000) is None
     young.unlock("scan", lost)
+    young.keep("scan", lost, 1)
+    time.sleep(0.01)
+    assert young.lock("scan", 1000) is None
+    young.keep("scan", held, 1)
+    time.sleep(0.01)
+    young.keep("scan", held, 1000)
     assert young.lock("scan", 1000) is None
     young.unlock("scan", held)
     assert young.lock("scan", 1000)
