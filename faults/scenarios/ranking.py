@@ -81,12 +81,12 @@ def killed(run: Run) -> None:
     run.stage.to_valkey.refuse()
     run.stage.valkey.kill()
     run.last(10)
+    time.sleep(max(0.0, since + 4.0 - time.monotonic()))  # a slow machine needs that for two boards
     expect_writes(run, since)
     expect_served(run, since)
-    wanted = 2 if run.seconds(10) == 10 else 1
     for page in run.pages:
         shown = sum(seen.at > since + 0.5 for seen in page.boards)
-        run.expect(shown >= wanted, f"{page.name} was shown {shown} new boards from the index", timed=True)
+        run.expect(shown > 1, f"{page.name} was shown {shown} new boards from the index", timed=True)
 
 
 @scenario("F7", "Redis frozen")
