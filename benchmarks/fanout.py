@@ -199,8 +199,9 @@ def compare(names: list[str], sockets: int, rounds: int) -> Iterator[dict[str, A
         for _ in range(rounds):
             for pair in pairs:
                 slow = 4 if pair.name == "group per socket" else 1
+                conditions = machine.Conditions()
                 measured = pair.pace(1.5 * slow) | pair.saturate(1.5 * slow)
-                yield {"server": pair.name, "sockets": sockets} | measured
+                yield {"server": pair.name, "sockets": sockets} | measured | conditions.so_far()
 
 
 def main() -> None:

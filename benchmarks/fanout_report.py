@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
+
+from benchmarks import machine
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 RESULTS = DOCS / "fanout.json"
@@ -38,7 +40,12 @@ def table(results: Results, sockets: int) -> str:
         "| last viewer p50, p99 (ms) | opened per CPU second | KiB per socket | load client busy |\n"
         "|---|---|---|---|---|---|---|---|\n"
     )
-    return head + "".join(row(results, name) for name in dict.fromkeys(r["server"] for r in results))
+    rows = "".join(row(results, name) for name in dict.fromkeys(r["server"] for r in results))
+    turns = [r for r in results if "stolen" in r]
+    if not turns:
+        return head + rows
+    conditions = {"load": turns[0]["load"], "stolen": mean(r["stolen"] for r in turns)}
+    return f"{head}{rows}\n{machine.sentence(conditions)}\n"
 
 
 def row(results: Results, name: str) -> str:

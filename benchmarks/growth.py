@@ -27,7 +27,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import growth_report, pages
+from benchmarks import growth_report, machine, pages
 from benchmarks.contenders import BUILD, CLIENT_CORE, CONTENDERS, build, running
 from benchmarks.counting import cpu_s
 from benchmarks.fanout import Program
@@ -310,7 +310,7 @@ def main() -> None:
         dynamodb = start_dynamodb(None)
         try:
             for row in options.rows:
-                kept.setdefault("load", {})[row] = os.getloadavg()[0]
+                conditions = machine.Conditions()
                 found: dict[int, list[Measured]] = {size: [] for size in plan.sizes(row)}
                 for size, measured in ROWS[row](plan, dynamodb, Path(folder)):
                     progress(row, size, measured)
@@ -318,6 +318,7 @@ def main() -> None:
                     if not all(found.values()):
                         continue
                     kept[row] = {str(size): medians(turns) for size, turns in found.items()}
+                    kept.setdefault("conditions", {})[row] = conditions.so_far()
                     if not options.quick:  # what is measured stays, also when the run is interrupted
                         pages.save("growth.json", kept)
         finally:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import linear_regression
 from typing import Any
 
-from benchmarks import pages, plots
+from benchmarks import machine, pages, plots
 
 #: Of a size: of each figure, the median, the lowest and the highest.
 Row = dict[str, dict[str, list[float]]]
@@ -56,8 +56,8 @@ def parts(results: Mapping[str, Any]) -> dict[str, str]:
             "busy": ("core busy", ".0%"),
         }
         texts["updates"] = table("updates/s offered", results["updates"], columns)
-    for row, load in results.get("load", {}).items():
-        texts[row] = texts.get(row, "") + f"\n\nLoad average of the machine before the run: {load:.1f}."
+    for row, conditions in results.get("conditions", {}).items():
+        texts[row] += f"\n\n{machine.sentence(conditions)}"
     if {"viewers", "updates", "players"} <= set(results):
         texts["model"] = capacity(results)
     return texts

@@ -23,6 +23,7 @@ from statistics import quantiles
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from benchmarks import machine
 from benchmarks.counting import DynamoDBProxy, RedisMonitor, cpu_s
 from devstack.files import ROOT
 from devstack.part import Part
@@ -191,8 +192,10 @@ def main() -> None:
         os.sched_setaffinity(0, set(cores[1:]))
     pinning = f"server on core {cores[0]}, clients and stores on the others" if pinned else "nothing pinned"
     print(METHOD.format(pinning=pinning), flush=True)
+    conditions = machine.Conditions()
     with stores() as (env, dynamodb, valkey):
         measure(env, dynamodb, valkey, cores[0] if pinned else None)
+    print(machine.sentence(conditions.so_far()))
 
 
 @contextmanager

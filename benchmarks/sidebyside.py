@@ -267,23 +267,29 @@ def main() -> None:
     raise_file_limit()
     os.sched_setaffinity(0, {int(CLIENT_CORE)})
     figures: list[dict[str, Any]] = []
+    conditions: dict[str, float] | None = None
     faults: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="rivals-") as folder:
         if options.only != "faults":
+            before = machine.Conditions()
             figures = measure(plan, Path(folder))
+            conditions = before.so_far()
         if options.only != "figures":
             results = trials.run(Path(folder), options.servers, quick=options.quick)
             faults = [dataclasses.asdict(result) for result in results]
     if not options.quick and (pages.DOCS / "rivals.json").exists():
         kept = pages.load("rivals.json")
-        figures = figures or kept["figures"]
+        if not figures:
+            figures, conditions = kept["figures"], kept["conditions"]
         measured = {result["server"] for result in faults}
         faults += [old for old in kept["faults"] if old["server"] not in measured]
     if not options.quick:
-        pages.save("rivals.json", {"figures": figures, "faults": faults})
+        pages.save("rivals.json", {"figures": figures, "conditions": conditions, "faults": faults})
     parts = {"versions": versions()}
     if figures:
         parts["figures"] = performance(figures)
+    if conditions:
+        parts["figures"] += f"\n\n{machine.sentence(conditions)}"
     if faults:
         parts["faults"] = trials.report(trials.of_json(result) for result in faults)
     for name, text in parts.items():
