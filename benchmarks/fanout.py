@@ -199,9 +199,12 @@ def compare(names: list[str], sockets: int, rounds: int) -> Iterator[dict[str, A
         for _ in range(rounds):
             for pair in pairs:
                 slow = 4 if pair.name == "group per socket" else 1
-                conditions = machine.Conditions()
                 measured = pair.pace(1.5 * slow) | pair.saturate(1.5 * slow)
-                yield {"server": pair.name, "sockets": sockets} | measured | conditions.so_far()
+                yield {"server": pair.name, "sockets": sockets} | measured
+
+
+def save(results: list[dict[str, Any]]) -> None:
+    RESULTS.write_text("[\n" + ",\n".join(json.dumps(result) for result in results) + "\n]\n")
 
 
 def main() -> None:
@@ -220,10 +223,13 @@ def main() -> None:
         kept = [r for r in kept if r["sockets"] not in options.sockets]
         with stores():
             for sockets in options.sockets:
+                conditions = machine.Conditions()
                 for result in compare(options.servers, sockets, options.rounds):
                     print(".", end="", flush=True)
                     kept.append(result)
-                    RESULTS.write_text("[\n" + ",\n".join(json.dumps(r) for r in kept) + "\n]\n")
+                    save(kept)
+                kept[-1]["conditions"] = conditions.so_far()
+                save(kept)
     report()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 from typing import Any
 
 from benchmarks import machine
@@ -41,11 +41,8 @@ def table(results: Results, sockets: int) -> str:
         "|---|---|---|---|---|---|---|---|\n"
     )
     rows = "".join(row(results, name) for name in dict.fromkeys(r["server"] for r in results))
-    turns = [r for r in results if "stolen" in r]
-    if not turns:
-        return head + rows
-    conditions = {"load": turns[0]["load"], "stolen": mean(r["stolen"] for r in turns)}
-    return f"{head}{rows}\n{machine.sentence(conditions)}\n"
+    said = "".join(f"\n{machine.sentence(r['conditions'])}\n" for r in results if "conditions" in r)
+    return head + rows + said
 
 
 def row(results: Results, name: str) -> str:

@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import subprocess
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,8 +44,8 @@ def processor() -> str:
 
 
 def clocks() -> tuple[float, float]:
-    """What all cores have worked since the start of the machine, and what its host gave to other machines while
-    there was work here: *steal* (s; proc(5), /proc/stat). Zeros where the system does not say."""
+    """What all cores have worked since the machine started, and what its host gave to others while there was
+    work here: *steal* (s; proc(5), /proc/stat). Zeros where the system does not say."""
     try:
         line = Path("/proc/stat").read_text().partition("\n")[0]
     except FileNotFoundError:
@@ -54,22 +55,41 @@ def clocks() -> tuple[float, float]:
     return (user + nice + system + irq + softirq) / hertz, steal / hertz
 
 
+def pace() -> float:
+    """What this machine is worth just now: how long a million additions take in Python (ms), best of five."""
+    took = []
+    for _ in range(5):
+        began, total = time.perf_counter(), 0
+        for number in range(1_000_000):
+            total += number
+        took.append(time.perf_counter() - began)
+    return min(took) * 1000
+
+
 @dataclass(frozen=True)
 class Conditions:
-    """What else the machine had to do: make one before a measurement, and ask it afterwards."""
+    """What the machine was like: make one before a measurement, and ask it afterwards."""
 
     load: float = field(default_factory=lambda: os.getloadavg()[0])
-    began: tuple[float, float] = field(default_factory=clocks)
+    pace: float = field(default_factory=pace)
+    clocks: tuple[float, float] = field(default_factory=clocks)
 
     def so_far(self) -> dict[str, float]:
-        """The load average before, and the share of the wanted processor time that went to other machines."""
-        worked, stolen = (now - then for now, then in zip(clocks(), self.began, strict=True))
-        return {"load": self.load, "stolen": stolen / (worked + stolen) if stolen else 0.0}
+        """Load average and pace before it, the pace after it, and the share of the wanted processor time that
+        went to other machines."""
+        worked, stolen = (now - then for now, then in zip(clocks(), self.clocks, strict=True))
+        return {
+            "load": self.load,
+            "pace": self.pace,
+            "pace_after": pace(),
+            "stolen": stolen / (worked + stolen) if stolen else 0.0,
+        }
 
 
 def sentence(conditions: dict[str, float]) -> str:
     """What `Conditions.so_far` gave, for the page."""
     return (
-        f"Load average of the machine before the run: {conditions['load']:.1f}. Of the processor time that was "
-        f"wanted during it, the host gave {conditions['stolen']:.0%} to other machines."
+        f"The machine: load average {conditions['load']:.1f} before the run; a million additions in Python "
+        f"took {conditions['pace']:.0f} ms before and {conditions['pace_after']:.0f} ms after it; "
+        f"{conditions['stolen']:.0%} of the processor time that was wanted went to other guests of the host."
     )
