@@ -114,8 +114,8 @@ async def measure_latency(entrant: Entrant, updates: int) -> None:
 
 
 def audience(entrant: Entrant, sockets: int) -> Program:
-    """A load client with so many open sockets. A server that lets one fail gets all of them again, three times
-    at most (RuntimeError then), and it is said."""
+    """A load client with so many open sockets. A server that lets one fail gets all of them again, and it is
+    said; RuntimeError when that happens three times."""
     port = str(entrant.part.port)
     command = [str(BUILD / "load_client"), "127.0.0.1", port, entrant.contender.path, str(sockets), "100"]
     for _ in range(3):
