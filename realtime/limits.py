@@ -30,9 +30,11 @@ class Gone(Exception):
 
 def body_limit(path: str) -> int:
     """The most bytes that a body sent to `path` may have: the forms of the admin site are larger."""
-    if settings.SCOREBOARD_ADMIN and path.startswith("/admin/"):
-        return settings.SCOREBOARD_ADMIN_MAX_BODY
-    return settings.SCOREBOARD_MAX_BODY
+    return settings.SCOREBOARD_ADMIN_MAX_BODY if _of_admin(path) else settings.SCOREBOARD_MAX_BODY
+
+
+def _of_admin(path: str) -> bool:
+    return settings.SCOREBOARD_ADMIN and path.startswith("/admin/")
 
 
 class WithLimits:
@@ -48,15 +50,16 @@ class WithLimits:
         try:
             body = await _read_body(scope, receive)
             scope["received_at"] = time.monotonic()  # what the time of an update is counted from
+            in_turn = not _of_admin(scope["path"])
             if scope["method"] in _READS:
-                async with self._reading, self._threads.one():
+                async with self._reading, self._threads.one(in_turn=in_turn):
                     await self._application(scope, _Replay(body), send)
             elif self._writes >= settings.SCOREBOARD_MAX_WRITES:
                 raise Overloaded
             else:
                 self._writes += 1
                 try:
-                    async with self._threads.one():
+                    async with self._threads.one(in_turn=in_turn):
                         await self._application(scope, _Replay(body), send)
                 finally:
                     self._writes -= 1

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from typing import Any
 
 from asgiref.sync import ThreadSensitiveContext
+
+from scoreboard_site import turns
 
 #: A thread that has had nothing to do for this long (s) ends.
 IDLE_S = 1.0
@@ -30,11 +33,15 @@ class Threads:
         self._idle: deque[tuple[float, ThreadPoolExecutor]] = deque()
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """Synchronous views that are called in this block run in a thread that is theirs until its end."""
+    async def one(self, *, in_turn: bool = True) -> AsyncIterator[None]:
+        """Synchronous views that are called in this block run in a thread that is theirs until its end.
+
+        They compute in turn with others (scoreboard_site.turns), unless they may wait where no turn is given
+        back: for a relational database.
+        """
         thread = self._idle.pop()[1] if self._idle else ThreadPoolExecutor(1, thread_name_prefix="request")
         try:
-            async with ThreadSensitiveContext(executor=thread):
+            async with ThreadSensitiveContext(executor=_InTurn(thread) if in_turn else thread):
                 yield
         except BaseException:  # cancelled, say: the thread may still be at work, and ends after it
             thread.shutdown(wait=False)
@@ -47,3 +54,18 @@ class Threads:
         until = asyncio.get_running_loop().time() - IDLE_S
         while self._idle and self._idle[0][0] <= until:
             self._idle.popleft()[1].shutdown(wait=False)
+
+
+class _InTurn(Executor):
+    """What is submitted runs in `thread`, and has a turn."""
+
+    def __init__(self, thread: Executor) -> None:
+        self._thread = thread
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
+        return self._thread.submit(_run, call, *args, **options)
+
+
+def _run(call: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
+    with turns.turn():
+        return call(*args, **options)

@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import botocore.exceptions as botocore_errors
+from botocore.httpsession import URLLib3Session
 from pynamodb.connection import Connection
 from pynamodb.exceptions import PynamoDBException, UpdateError
 from pynamodb.models import Model
 
+from scoreboard_site import turns
 from scores import models
 from scores.errors import Throttled, Unavailable
 
@@ -41,6 +43,20 @@ NO_TABLES = "The tables are not there yet: run `python manage.py create_tables`.
 READ_AGAIN_WITHIN_S = 0.3
 #: The same for creating tables, where a timeout means little: asking again is harmless.
 ADMINISTRATION_WITHIN_S = 10.0
+
+
+def _lending_the_turn(send: Callable[..., T]) -> Callable[..., T]:
+    @functools.wraps(send)
+    def lending(*args: Any, **options: Any) -> T:
+        with turns.waiting():
+            return send(*args, **options)
+
+    return lending
+
+
+# Of a call only the way there and back is waiting. PynamoDB makes its clients itself, and botocore has no
+# setting for what they send with.
+URLLib3Session.send = _lending_the_turn(URLLib3Session.send)
 
 
 @functools.cache
@@ -123,7 +139,8 @@ def patiently(call: Callable[[], T], within_s: float = ADMINISTRATION_WITHIN_S) 
         except Unavailable:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(random.uniform(0.01, 0.05))
+            with turns.waiting():
+                time.sleep(random.uniform(0.01, 0.05))
 
 
 def update(item: Any, actions: list[Any], condition: Any) -> bool:

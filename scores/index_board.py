@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable
 
+from scoreboard_site import turns
 from scores import repository, scoring
 from scores.errors import Unavailable
 from scores.scoring import Board, Row
@@ -39,7 +40,7 @@ class IndexBoard:
     def get(self) -> Board:
         """Raises Unavailable, after WAIT_S at most when another caller is reading."""
         began = time.monotonic()
-        if not self._lock.acquire(timeout=WAIT_S):
+        if not turns.acquire(self._lock, WAIT_S):
             raise Unavailable
         try:
             if self._board is not None and time.monotonic() - self._read_at <= GOOD_FOR_S:

@@ -1,4 +1,4 @@
-"""The public keys of the user pool, kept in the process. Imports nothing of ours.
+"""The public keys of the user pool, kept in the process.
 
 Fetching is done by a thread of its own, one at a time, and nobody who has a known key waits for it: the
 key endpoint may be slow, down, or dripping bytes for hours.
@@ -15,6 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jwt
+
+from scoreboard_site import turns
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +55,8 @@ class KeySet:
         if age >= (REFETCH_S if key is None else REFRESH_S):
             self._start_fetch()
         if key is None:
-            self._idle.wait(wait_s)
+            with turns.waiting():
+                self._idle.wait(wait_s)
             key = self._keys.get(kid)
             if key is None and (not self._keys or not self._idle.is_set()):
                 raise KeysUnavailable

@@ -22,7 +22,7 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from scoreboard_site import metrics
+from scoreboard_site import metrics, turns
 from scores import scoring
 from scores.limits import NO_DEMAND, Demand, Left
 from scores.scoring import BOARD_ID, MAX_MS, Board, Player, Row
@@ -137,7 +137,8 @@ def _client() -> redis.Redis:
 def _guarded(call: Callable[[], T]) -> T:
     _breaker.before()
     try:
-        result = call()
+        with turns.waiting():
+            result = call()
     except redis.RedisError as error:
         _breaker.failed(lost=isinstance(error, redis.ConnectionError))
         raise RankingUnavailable(type(error).__name__) from error

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from django.conf import settings
 
-from scoreboard_site import metrics
+from scoreboard_site import metrics, turns
 from scores import ranking, repository, scoring
 from scores.errors import (
     Banned,
@@ -109,7 +109,7 @@ def add_points(
 def one_at_a_time(user_id: str) -> Iterator[None]:
     """The turn of one writer of this process at this player. Raises Conflict after half a DEADLINE_S."""
     lock = _player_locks[hash(user_id) % len(_player_locks)]
-    if not lock.acquire(timeout=DEADLINE_S / 2):
+    if not turns.acquire(lock, DEADLINE_S / 2):
         raise Conflict
     try:
         yield
@@ -267,7 +267,8 @@ def _look_up(user_id: str, key: str, digest: str, known: Player, deadline: float
 
 def pause(seconds: float, deadline: float) -> None:
     """Sleep for about `seconds`, with jitter, but not past `deadline` (time.monotonic)."""
-    time.sleep(max(0.0, min(random.uniform(seconds / 2, seconds), deadline - time.monotonic())))
+    with turns.waiting():
+        time.sleep(max(0.0, min(random.uniform(seconds / 2, seconds), deadline - time.monotonic())))
 
 
 # --- Reading ----------------------------------------------------------------------------------------
