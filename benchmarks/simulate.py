@@ -1,4 +1,4 @@
-"""Scale beyond one machine, by simulation: `python -m benchmarks.simulate [--quick]` (or `make simulate`).
+"""Scale beyond one machine, by simulation: `python -m benchmarks.simulate [--quick] [PART …]` (or `make simulate`).
 
 - The table and its index under DynamoDB's partition limits (benchmarks/partitions.py), with the keys that
   our code chooses, next to the usual index and the usual remedy.
@@ -38,6 +38,7 @@ CHANGES = (1.0, 10.0)
 TIER_S = {1.0: 60.0, 10.0: 10.0}
 
 Rows = list[list[str]]
+PARTS = ("index", "pace", "events", "splits", "reads", "fan-out")
 
 
 def main() -> None:
@@ -45,7 +46,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="up to 10,000 updates/s and 10^6 viewers")
-    quick: bool = parser.parse_args().quick
+    parser.add_argument("parts", nargs="*", help=f"some of: {' '.join(PARTS)}")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"there is no part {', '.join(unknown)}")
+    quick: bool = options.quick
     valkey = start_valkey(None)
     try:
         os.environ["REDIS_URL"] = valkey.url
@@ -54,9 +59,16 @@ def main() -> None:
         costs = measured_costs()
     finally:
         valkey.stop()
-    parts = {"index": index_grid(quick), "pace": paces(), "events": events(), "splits": splits()}
-    parts |= {"reads": reads(), "fan-out": fan_out(costs, quick)}
-    for name, text in parts.items():
+    made: dict[str, Callable[[], str]] = {
+        "index": lambda: index_grid(quick),
+        "pace": paces,
+        "events": events,
+        "splits": splits,
+        "reads": reads,
+        "fan-out": lambda: fan_out(costs, quick),
+    }
+    for name in options.parts or PARTS:
+        text = made[name]()
         print(f"\n## {name}\n\n{text}", flush=True)
         if not quick:
             pages.fill("scale.md", name, text)
