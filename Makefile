@@ -37,7 +37,7 @@ verify: ## check every ledger against its player (while make run runs)
 load: ## play many players and viewers with locust, with a report (ARGS="--help" for sizes and another server)
 	@$(STACK) load --args='$(ARGS)'
 
-simulate: ## simulate DynamoDB's partitions and ten million viewers (ARGS=--quick)
+simulate: ## simulate DynamoDB's partitions and ten million viewers (ARGS=--quick; ARGS=fan-out for a part)
 	@$(STACK) simulate --args='$(ARGS)'
 
 bench-start: ## measure the first `make run` on machines that have never seen it

@@ -1,4 +1,4 @@
-"""Scale beyond one machine, by simulation: `python -m benchmarks.simulate [--quick] [PART …]` (or `make simulate`).
+"""Scale beyond one machine, by simulation: `python -m benchmarks.simulate` (or `make simulate`).
 
 - The table and its index under DynamoDB's partition limits (benchmarks/partitions.py), with the keys that
   our code chooses, next to the usual index and the usual remedy.
