@@ -1,10 +1,10 @@
-# Every verb also works without make: python3 -m devstack VERB --help
+# Every verb also works without make: python3 -m tools VERB --help
 PYTHON ?= python3
 PORT ?= 8000
 DATA_DIR ?= .local
 export PORT DATA_DIR URL
 
-STACK = exec $(PYTHON) -m devstack
+STACK = exec $(PYTHON) -m tools
 RANDOM_MIX = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 .DEFAULT_GOAL := help

@@ -1,16 +1,18 @@
-"""Fixtures of all apps. The stores come from devstack/pytest_plugin.py."""
+"""Fixtures of the whole suite. The stores come from tools/testing/pytest_plugin.py."""
 
 from __future__ import annotations
 
 import pytest
 
-from devstack import pytest_plugin
+from tools.testing import pytest_plugin
+
+pytest_plugins = ["tools.testing.browser"]
 
 
 @pytest.fixture
 def stores(running_stores: None) -> None:
     """Empty tables of a new generation, an empty Redis, and no memory of earlier tests."""
-    from scores.tests import stage  # needs Django
+    from tools.testing import stage  # needs Django
 
     stage.reset()
 

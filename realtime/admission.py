@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from django.conf import settings
 
 from realtime.events import NOT_NOW, SOCKET_PATH, UNAUTHORIZED
-from scores import audit
-from scores.identity import KeysUnavailable, TokenError, get_verifier
+from scores.identity.verifier import KeysUnavailable, TokenError, get_verifier
+from scores.telemetry import security_events
 
 PROTOCOL = "scoreboard"
 
@@ -44,7 +44,9 @@ def admit(offered: Sequence[str], address: str = "unknown") -> Admission:
         caller = get_verifier().validate(tokens[0], wait_s=0)
     except TokenError as error:
         reason = str(error)
-        audit.refused("unauthorized", path=SOCKET_PATH, status=UNAUTHORIZED, address=address, reason=reason)
+        security_events.refused(
+            "unauthorized", path=SOCKET_PATH, status=UNAUTHORIZED, address=address, reason=reason
+        )
         return Admission(UNAUTHORIZED, protocol)
     except KeysUnavailable:
         return Admission(NOT_NOW, protocol)

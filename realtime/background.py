@@ -1,7 +1,7 @@
 """The work a server process does besides answering: the hub, the reconciler, becoming ready.
 
 It starts with the first ASGI call, because not every server has a start hook. Our own server
-(realtime/server.py) starts it before it listens.
+(realtime/server/server.py) starts it before it listens.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from django.urls import get_resolver
 
 from realtime import broadcaster
 from realtime.hub import Hub, hub
-from scoreboard_site import emf, metrics
-from scores import maintenance, ranking, repository
-from scores.errors import Unavailable
+from scores.rules.errors import Unavailable
+from scores.stores import ranking, repository
+from scores.telemetry import emf, metrics
+from scores.upkeep import reconcile
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class Background:
         while not self._stopping.is_set():
             pause_s = RECONCILE_EVERY_S
             try:
-                maintenance.reconcile_ranking()
+                reconcile.reconcile_ranking()
             except (ranking.RankingUnavailable, Unavailable) as error:
                 logger.info("reconciling is left to the next round: %s", error)
                 pause_s = RECONCILE_AGAIN_S

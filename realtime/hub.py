@@ -20,10 +20,10 @@ from channels.layers import get_channel_layer
 from realtime import vital
 from realtime.audience import Audience, DirectViewer, Frame, Viewer
 from realtime.events import GROUP
-from scoreboard_site import metrics
-from scores import merging, services
-from scores.errors import ScoreboardError
-from scores.scoring import Board
+from scores.board import merging, services
+from scores.rules.errors import ScoreboardError
+from scores.rules.scoring import Board
+from scores.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 

@@ -24,8 +24,9 @@ from django.dispatch import receiver
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from scores import audit, problems
-from scores.errors import ScoreboardError, Unavailable
+from scores.api import problems
+from scores.rules.errors import ScoreboardError, Unavailable
+from scores.telemetry import security_events
 
 logger = logging.getLogger(__name__)
 
@@ -109,13 +110,13 @@ def address_for_lockout(request: HttpRequest) -> str | None:
 @receiver(user_login_failed)
 def _sign_in_failed(request: HttpRequest | None = None, **kwargs: object) -> None:
     address = problems.address_of(request) if request else None
-    audit.refused("admin_sign_in", address=address)
+    security_events.refused("admin_sign_in", address=address)
 
 
 @receiver(user_locked_out)
 def _locked_out(request: HttpRequest | None = None, **kwargs: object) -> None:
     address = problems.address_of(request) if request else None
-    audit.refused("admin_locked_out", status=429, address=address)
+    security_events.refused("admin_locked_out", status=429, address=address)
 
 
 @receiver(user_logged_in)

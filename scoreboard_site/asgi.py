@@ -6,7 +6,7 @@ import os
 
 from django.core.asgi import get_asgi_application
 
-from scoreboard_site import tracing
+from scores.telemetry import tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scoreboard_site.settings")
 tracing.start()
@@ -16,8 +16,8 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
 from realtime.background import WithBackground  # noqa: E402
 from realtime.consumers import OriginRule  # noqa: E402
-from realtime.health import WithHealth  # noqa: E402
-from realtime.limits import WithLimits  # noqa: E402
+from realtime.http.health import WithHealth  # noqa: E402
+from realtime.http.limits import WithLimits  # noqa: E402
 from realtime.routing import websocket_urlpatterns  # noqa: E402
 
 application = WithBackground(

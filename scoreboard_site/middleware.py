@@ -11,9 +11,9 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 
-from scoreboard_site.logs import request_id
-from scores import problems
-from scores.errors import Invalid
+from scores.api import problems
+from scores.rules.errors import Invalid
+from scores.telemetry.logs import request_id
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 

@@ -89,13 +89,13 @@ STORAGES = {
 }
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["scores.authentication.CognitoAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["scores.identity.authentication.CognitoAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["scores.parsers.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["scores.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "scores.parsers.OnlyJSON",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "scores.api.parsers.OnlyJSON",
     "DEFAULT_METADATA_CLASS": None,
-    "EXCEPTION_HANDLER": "scores.problems.exception_handler",
+    "EXCEPTION_HANDLER": "scores.api.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
@@ -111,7 +111,7 @@ SPECTACULAR_SETTINGS = {
     "SERVERS": [{"url": "/"}],
     "TAGS": [{"name": "scores"}, {"name": "players"}],
     "COMPONENT_SPLIT_PATCH": False,  # PATCH is the same as POST
-    "POSTPROCESSING_HOOKS": ["scores.openapi.complete"],
+    "POSTPROCESSING_HOOKS": ["scores.api.openapi.complete"],
 }
 
 # --- Stores -----------------------------------------------------------------------------------------
@@ -333,15 +333,15 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {
-        "redact": {"()": "scoreboard_site.logs.Redact"},
-        "without_traceback": {"()": "scoreboard_site.logs.WithoutTraceback"},
+        "redact": {"()": "scores.telemetry.logs.Redact"},
+        "without_traceback": {"()": "scores.telemetry.logs.WithoutTraceback"},
     },
     "formatters": {
         "line": {
-            "()": "scoreboard_site.logs.LineFormatter",
+            "()": "scores.telemetry.logs.LineFormatter",
             "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
         },
-        "json": {"()": "scoreboard_site.logs.JSONFormatter"},
+        "json": {"()": "scores.telemetry.logs.JSONFormatter"},
     },
     "handlers": {
         name: handler | {"filters": ["redact"], "formatter": LOG_FORMAT}

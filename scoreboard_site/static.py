@@ -6,7 +6,7 @@ from pathlib import Path
 from django.contrib.staticfiles import finders
 from django.http import HttpRequest, HttpResponse
 
-from scores import problems
+from scores.api import problems
 
 
 def static_file(request: HttpRequest, path: str) -> HttpResponse:

@@ -5,10 +5,10 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from django.views.generic import RedirectView
 
 from scoreboard_site.static import static_file
-from scores import api_docs, pages, problems, views
+from scores.api import docs, page, problems, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", pages.page, name="page"),
+    path("", page.page, name="page"),
     path(
         "score/update",
         views.ScoreViewSet.as_view({"post": "update_score", "patch": "update_score"}),
@@ -17,11 +17,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("score/top10", views.ScoreViewSet.as_view({"get": "top10"}), name="score-top10"),
     path("score/me", views.ScoreViewSet.as_view({"get": "me"}), name="score-me"),
     path("score/me/name", views.ScoreViewSet.as_view({"put": "rename"}), name="score-name"),
-    path("api/schema", api_docs.schema, name="api-schema"),
-    path("api/docs", api_docs.docs, name="api-docs"),
+    path("api/schema", docs.schema, name="api-schema"),
+    path("api/docs", docs.docs, name="api-docs"),
 ]
 if settings.LOCAL_ISSUER:
-    urlpatterns.append(path("demo/sign-in", pages.demo_sign_in, name="demo-sign-in"))
+    urlpatterns.append(path("demo/sign-in", page.demo_sign_in, name="demo-sign-in"))
 if settings.SCOREBOARD_ADMIN:
     from django.contrib import admin
 

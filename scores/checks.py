@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
-from scores.scoring import MAX_SCORE
-from scores.tickets import MIN_KEY_BYTES
+from scores.rules.scoring import MAX_SCORE
+from scores.rules.tickets import MIN_KEY_BYTES
 
 
 @register(Tags.compatibility)

@@ -46,7 +46,7 @@ class DataStack(cdk.Stack):
         self.redis_url = self._valkey()
         self.database, self.database_url = self._database()
 
-    # --- Tables: as scores/models.py describes them -------------------------------------------------
+    # --- Tables: as scores/stores/tables.py describes them -------------------------------------------------
 
     def _table(
         self,

@@ -8,7 +8,7 @@ from constructs import Construct
 
 from settings import Settings
 
-#: As in scores/identity.py: a token with this scope may raise any player's score.
+#: As in scores/identity/verifier.py: a token with this scope may raise any player's score.
 RESOURCE_SERVER, WRITE_SCOPE = "scoreboard", "score.write"
 
 

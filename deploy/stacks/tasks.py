@@ -36,7 +36,8 @@ STOP_TIMEOUT_S = 60
 OPEN_FILES = 65_536
 
 
-#: Partition of UserScores with the marks of erased players whose ledger is not swept yet (scores/models.py).
+#: Partition of UserScores with the marks of erased players whose ledger is not swept yet
+#: (scores/stores/tables.py).
 MARKS = "#erasures"
 
 

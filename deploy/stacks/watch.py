@@ -1,6 +1,6 @@
 """Alarms, each with the place in docs/operations.md that says what to do, and the dashboard.
 
-The metrics are those of scoreboard_site/metrics.py; a test compares the names.
+The metrics are those of scores/telemetry/metrics.py; a test compares the names.
 """
 
 from __future__ import annotations

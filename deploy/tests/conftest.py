@@ -15,10 +15,11 @@ import pytest
 
 from deploy.tests import sandbox
 from deploy.tests.assembly import Assembly
-from devstack import deploying, process
-from devstack.files import ROOT
-from devstack.part import Part
-from devstack.testtools import python_environment, start_cognito
+from tools.devstack import deploying
+from tools.devstack.install.files import ROOT
+from tools.devstack.install.testtools import python_environment, start_cognito
+from tools.devstack.processes import children
+from tools.devstack.processes.part import Part
 
 Assemblies = Mapping[str, Assembly]
 
@@ -103,7 +104,7 @@ class Emulator:
 
     def manage(self, command: str, environment: Mapping[str, str]) -> str:
         """What the management command prints."""
-        code, output = process.run(
+        code, output = children.run(
             [sys.executable, "manage.py", command], cwd=ROOT, env={**os.environ, **environment}
         )
         assert code == 0, output

@@ -15,10 +15,9 @@ from playwright.sync_api import Browser, expect
 
 from deploy.tests.assembly import Assembly
 from deploy.tests.test_edge import behaviours
-from scoreboard_site.tests.conftest import chromium  # noqa: F401 - a fixture
-from scoreboard_site.tests.moderators import PASSWORD, admin_site
-from scoreboard_site.tests.processes import ROOT
-from scores.tests import stage
+from tools.testing import stage
+from tools.testing.moderators import PASSWORD, admin_site
+from tools.testing.processes import ROOT
 
 
 class Files(SimpleHTTPRequestHandler):
@@ -66,7 +65,7 @@ def headers_of_files(assembly: Assembly) -> dict[str, str]:
 def test_the_admins_script_runs_from_the_boards_domain_and_would_not_without_its_header(
     stores: None,
     prod: Assembly,
-    chromium: Browser,  # noqa: F811 - the fixture
+    chromium: Browser,
     tmp_path: Path,
     allowed: bool,
 ):

@@ -16,12 +16,12 @@ from websockets.exceptions import InvalidHandshake
 from websockets.sync.client import connect
 
 from deploy.tests.assembly import Assembly
-from devstack import deploying
-from devstack.part import Part
-from devstack.ports import answers, free_port
-from devstack.testtools import find_nginx
-from scoreboard_site.tests.processes import server
-from scores.tests import stage
+from tools.devstack import deploying
+from tools.devstack.install.testtools import find_nginx
+from tools.devstack.processes.part import Part
+from tools.devstack.processes.ports import answers, free_port
+from tools.testing import stage
+from tools.testing.processes import server
 
 FILES = deploying.DEPLOY / "beanstalk"
 PLATFORM = FILES / ".platform" / "nginx" / "conf.d"

@@ -21,10 +21,11 @@ from django.conf import settings
 
 from deploy.tests import sandbox
 from deploy.tests.test_environment import environment_of
-from devstack import deploying, process
-from devstack.part import Part
-from devstack.ports import free_port
-from scoreboard_site.tests.processes import ROOT, answers
+from tools.devstack import deploying
+from tools.devstack.processes import children
+from tools.devstack.processes.part import Part
+from tools.devstack.processes.ports import free_port
+from tools.testing.processes import ROOT, answers
 
 DOCKERFILE = (deploying.DEPLOY / "Dockerfile").read_text().replace("\\\n", " ")
 
@@ -216,7 +217,7 @@ def test_static_files_are_published_under_their_hashed_names(image, runtime, emu
         "AWS_SECRET_ACCESS_KEY": "x",
     }
     command = [str(runtime / "bin" / "python"), "manage.py", "publish_static"]
-    code, output = process.run(command, cwd=image, env=env)
+    code, output = children.run(command, cwd=image, env=env)
     assert code == 0, output
     names = {each["Key"] for each in s3.list_objects_v2(Bucket=bucket)["Contents"]}
     manifest = json.loads((image / "staticfiles" / "staticfiles.json").read_text())["paths"]
@@ -225,5 +226,5 @@ def test_static_files_are_published_under_their_hashed_names(image, runtime, emu
     assert one["CacheControl"] == "public, max-age=31536000, immutable"
     assert one["ContentType"].startswith("text/javascript")
     nothing = {**env, "STATIC_ROOT": str(tmp_path)}
-    code, output = process.run(command, cwd=image, env=nothing)
+    code, output = children.run(command, cwd=image, env=nothing)
     assert code == 1 and "collectstatic" in output

@@ -7,7 +7,7 @@ import subprocess
 from typing import Any
 
 from deploy.tests.assembly import Assembly
-from devstack import deploying
+from tools.devstack import deploying
 
 
 def behaviours(assembly: Assembly) -> dict[str, Any]:

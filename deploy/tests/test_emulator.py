@@ -13,7 +13,7 @@ import pytest
 
 from deploy.tests.assembly import Assembly
 from deploy.tests.conftest import Emulator
-from scoreboard_site.tests.processes import server
+from tools.testing.processes import server
 
 #: In this order: each refers to outputs of those before it.
 STACKS = ("ScoreboardDevData", "ScoreboardDevEdge", "ScoreboardDevWeb")

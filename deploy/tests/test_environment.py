@@ -8,8 +8,8 @@ import string
 import pytest
 
 from deploy.tests.assembly import Assembly
-from devstack import process
-from scoreboard_site.tests.processes import ROOT
+from tools.devstack.processes import children
+from tools.testing.processes import ROOT
 
 SECRETS = {
     "SECRET_KEY": string.ascii_letters + string.digits,
@@ -30,7 +30,7 @@ def environment_of(assembly: Assembly, role: str) -> dict[str, str]:
 @pytest.mark.parametrize("role", ["web", "admin", "ranking", "probe", "release"])
 def test_check_deploy_is_clean_with_environment_and_packages_of_the_task(assemblies, runtime, role):
     for assembly in assemblies.values():
-        code, output = process.run(
+        code, output = children.run(
             [str(runtime / "bin" / "python"), "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
             cwd=ROOT,
             env=environment_of(assembly, role),

@@ -14,9 +14,11 @@ import pytest
 from django.conf import settings
 
 from deploy.tests.assembly import Assembly
-from scores import models, moderation, services
-from scores.scoring import Action
-from scores.tests import stage
+from scores.board import services
+from scores.moderation import moderating
+from scores.rules.scoring import Action
+from scores.stores import tables
+from tools.testing import stage
 
 
 def client(service: str) -> Any:
@@ -33,7 +35,7 @@ def client(service: str) -> Any:
 def stream(stores: None, prod: Assembly) -> Iterator[Any]:
     """A call that answers with all records of the ledger's stream, switched on as the template has it."""
     wanted = prod.one("AWS::DynamoDB::Table", TableName="scoreboard-prod-ScoreLedger")["StreamSpecification"]
-    ledger = models.LedgerEntry.Meta.table_name
+    ledger = tables.LedgerEntry.Meta.table_name
     on = {"StreamEnabled": True, **wanted}
     made = client("dynamodb").update_table(TableName=ledger, StreamSpecification=on)
     arn = made["TableDescription"]["LatestStreamArn"]
@@ -77,7 +79,7 @@ def rendered(template: str, record: dict[str, Any]) -> dict[str, Any]:
 def test_every_change_of_a_score_becomes_an_event_of_the_documented_schema(stream, prod):
     stage.add("ann", 40, "first")
     stage.add("ann", 2, "second")
-    moderation.moderate(
+    moderating.moderate(
         user_id="ann",
         action=Action.ADJUST,
         actor="moderator",
@@ -86,7 +88,7 @@ def test_every_change_of_a_score_becomes_an_event_of_the_documented_schema(strea
         expected_version=2,
         entry_id="MOD#1",
     )
-    moderation.moderate(
+    moderating.moderate(
         user_id="ann",
         action=Action.HIDE,
         actor="moderator",
@@ -95,7 +97,7 @@ def test_every_change_of_a_score_becomes_an_event_of_the_documented_schema(strea
         entry_id="MOD#2",
     )
     client("dynamodb").update_item(  # as the sweep after an erasure does
-        TableName=models.LedgerEntry.Meta.table_name,
+        TableName=tables.LedgerEntry.Meta.table_name,
         Key={"userId": {"S": "ann"}, "entryId": {"S": "MOD#1"}},
         UpdateExpression="REMOVE reason",
     )

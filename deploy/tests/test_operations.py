@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scoreboard_site.tests.processes import ROOT
+from tools.testing.processes import ROOT
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 #: Answers as the AWS CLI does, as far as the page uses it.

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from devstack import deploying
-from scoreboard_site.tests.processes import ROOT
+from tools.devstack import deploying
+from tools.testing.processes import ROOT
 
 DEPLOY_PAGE = (ROOT / "docs" / "deploy.md").read_text()
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))

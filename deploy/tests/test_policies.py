@@ -16,9 +16,9 @@ from django.conf import settings
 
 from deploy.tests.assembly import ACCOUNT, Assembly
 from deploy.tests.guarded import Guard, allows, guarded_dynamodb
-from devstack import process
-from scoreboard_site.tests.processes import ROOT, post, server
-from scores import local_issuer
+from scores.identity import local_issuer
+from tools.devstack.processes import children
+from tools.testing.processes import ROOT, post, server
 
 ROLES = ("web", "admin", "ranking", "probe", "release")
 TABLES = ("UserScores", "ScoreLedger")
@@ -167,7 +167,7 @@ def environment(guard: Guard, **more: str) -> dict[str, str]:
 
 def manage(*command: str, env: dict[str, str]) -> str:
 
-    code, output = process.run(
+    code, output = children.run(
         [str(ROOT / ".venv/bin/python"), "manage.py", *command], cwd=ROOT, env={**os.environ, **env}
     )
     assert code == 0, output

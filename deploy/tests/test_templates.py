@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from devstack import deploying
-from devstack.errors import StackError
-from scores import models
+from scores.stores import tables
+from tools.devstack import deploying
+from tools.devstack.errors import StackError
 
 STATEFUL = ("AWS::DynamoDB::Table", "AWS::Cognito::UserPool", "AWS::SecretsManager::Secret")
 
@@ -104,7 +104,7 @@ def test_a_wrong_setting_is_named_before_anything_is_made(tmp_path):
 
 
 def test_the_tables_are_those_of_the_models_and_are_kept(prod):
-    for model, ttl in ((models.UserScore, None), (models.LedgerEntry, "expiresAt")):
+    for model, ttl in ((tables.UserScore, None), (tables.LedgerEntry, "expiresAt")):
         name = f"scoreboard-prod-{model.Meta.table_name}"
         table = prod.one("AWS::DynamoDB::Table", TableName=name)
         described = model._get_schema()
@@ -359,7 +359,7 @@ def test_only_the_admin_has_the_database_and_it_is_not_on_the_public_load_balanc
 
 
 def test_nothing_of_the_application_imports_the_deployment():
-    folders = ("scoreboard_site", "scores", "realtime", "benchmarks")
+    folders = ("scoreboard_site", "scores", "realtime", "tools")
     for path in (path for folder in folders for path in (Path(deploying.ROOT) / folder).rglob("*.py")):
         assert not re.search(r"^\s*(from|import) (deploy|aws_cdk)\b", path.read_text(), re.MULTILINE), path
 

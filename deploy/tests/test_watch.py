@@ -13,10 +13,12 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.test import APIRequestFactory
 
 from deploy.tests.assembly import Assembly
-from scoreboard_site import admin_middleware, metrics
-from scoreboard_site.logs import JSONFormatter, Redact
-from scoreboard_site.tests.processes import ROOT
-from scores import audit, errors, problems
+from scoreboard_site import admin_middleware
+from scores.api import problems
+from scores.rules import errors
+from scores.telemetry import metrics, security_events
+from scores.telemetry.logs import JSONFormatter, Redact
+from tools.testing.processes import ROOT
 
 #: Metric, and the codes of the answers, or the events, that it counts.
 SECURITY = {
@@ -111,9 +113,9 @@ def security_lines() -> Iterator[list[dict[str, Any]]]:
     handler.setFormatter(JSONFormatter())
     handler.addFilter(Redact())
     handler.emit = lambda record: lines.append(json.loads(handler.format(record)))  # type: ignore[method-assign]
-    audit.logger.addHandler(handler)
+    security_events.logger.addHandler(handler)
     yield lines
-    audit.logger.removeHandler(handler)
+    security_events.logger.removeHandler(handler)
 
 
 def test_every_refusal_in_the_security_log_is_counted_by_one_metric(prod: Assembly, security_lines):
@@ -124,7 +126,7 @@ def test_every_refusal_in_the_security_log_is_counted_by_one_metric(prod: Assemb
     admin_middleware._locked_out()
     sockets = (ROOT / "realtime" / "requests.py").read_text()
     for kind, status in re.findall(r'audit\.refused\("(\w+)", status=(\d+)', sockets):
-        audit.refused(kind, status=int(status))
+        security_events.refused(kind, status=int(status))
     patterns = {
         each["MetricTransformations"][0]["MetricName"]: each["FilterPattern"]
         for each in prod.all("AWS::Logs::MetricFilter")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime import frames
-from realtime.tests.raw import ACCEPT, KEY, client_frame
+from tools.testing.raw import ACCEPT, KEY, client_frame
 
 any_frame = st.one_of(
     st.tuples(st.sampled_from([0, 1, 2]), st.binary(max_size=1024), st.booleans()),

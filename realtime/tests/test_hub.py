@@ -14,8 +14,10 @@ from realtime.audience import Frame
 from realtime.consumers import SocketViewer
 from realtime.events import GROUP
 from realtime.hub import Hub
-from scores import maintenance, merging, ranking
-from scores.tests import stage
+from scores.board import merging
+from scores.stores import ranking
+from scores.upkeep import reconcile
+from tools.testing import stage
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -59,7 +61,7 @@ def in_thread(function, *args, **kwargs):
 
 async def test_a_new_viewer_gets_the_board_and_then_every_change(running):
     await in_thread(stage.add, "ann", 10)
-    await in_thread(maintenance.reconcile_ranking)
+    await in_thread(reconcile.reconcile_ranking)
     watcher = Watcher()
     running.add(watcher)
     await watcher.until(lambda w: w.boards)
@@ -72,7 +74,7 @@ async def test_a_new_viewer_gets_the_board_and_then_every_change(running):
 
 
 async def test_many_changes_are_few_boards_and_the_last_one_is_true(running):
-    await in_thread(maintenance.reconcile_ranking)
+    await in_thread(reconcile.reconcile_ranking)
     watcher = Watcher()
     running.add(watcher)
     await watcher.until(lambda w: w.boards)
@@ -83,7 +85,7 @@ async def test_many_changes_are_few_boards_and_the_last_one_is_true(running):
 
 
 async def test_a_lost_poke_is_healed_by_the_poll(running, monkeypatch):
-    await in_thread(maintenance.reconcile_ranking)
+    await in_thread(reconcile.reconcile_ranking)
     watcher = Watcher()
     running.add(watcher)
     await watcher.until(lambda w: w.boards)
@@ -94,7 +96,7 @@ async def test_a_lost_poke_is_healed_by_the_poll(running, monkeypatch):
 
 async def test_the_subscription_outlives_six_idle_seconds(running):
     # The core layer dies of redis-py's default timeout after five (channels_redis#422).
-    await in_thread(maintenance.reconcile_ranking)
+    await in_thread(reconcile.reconcile_ranking)
     watcher = Watcher()
     running.add(watcher)
     await watcher.until(lambda w: w.boards)
@@ -132,7 +134,7 @@ async def test_without_a_ready_ranking_the_board_comes_from_the_index(running):
     await watcher.until(lambda w: w.scores == [10])
     await in_thread(stage.add, "bob", 20)
     await watcher.until(lambda w: w.scores == [20, 10], 3)
-    await in_thread(maintenance.reconcile_ranking)
+    await in_thread(reconcile.reconcile_ranking)
     await in_thread(stage.add, "bob", 20)
     await watcher.until(lambda w: w.scores == [40, 10], 3)
     revisions = [board["revision"] for board in watcher.boards]
@@ -141,7 +143,7 @@ async def test_without_a_ready_ranking_the_board_comes_from_the_index(running):
 
 async def test_a_redis_that_is_behind_is_asked_for_a_higher_revision(running):
     await in_thread(stage.add, "ann", 10)
-    await in_thread(maintenance.reconcile_ranking)
+    await in_thread(reconcile.reconcile_ranking)
     watcher = Watcher()
     running.add(watcher)
     await watcher.until(lambda w: w.boards)
@@ -155,7 +157,7 @@ async def test_a_redis_that_is_behind_is_asked_for_a_higher_revision(running):
 
 async def test_signs_of_life_carry_the_revision(monkeypatch):
     monkeypatch.setattr(hub, "ALIVE_S", 0.2)
-    await in_thread(maintenance.reconcile_ranking)
+    await in_thread(reconcile.reconcile_ranking)
     started, watcher = Hub(), Watcher()
     started.start()
     started.add(watcher)

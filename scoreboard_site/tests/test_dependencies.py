@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from devstack.files import ROOT
-from devstack.lock import LOCKS
+from tools.devstack.install.files import ROOT
+from tools.devstack.install.lock import LOCKS
 
 #: The first versions without what is named.
 FLOORS = {
@@ -40,7 +40,7 @@ def test_what_is_required_is_locked(source, target):
     required = re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==([\w.]+)", (ROOT / source).read_text(), re.M)
     assert required
     for package, version in required:
-        assert packages[package.lower()] == version, f"run `python -m devstack.lock`: {package}"
+        assert packages[package.lower()] == version, f"run `python -m tools.devstack.install.lock`: {package}"
 
 
 @pytest.mark.parametrize("target", LOCKS.values())
@@ -56,6 +56,6 @@ def test_the_product_has_all_packages_whose_fixes_we_know():
 
 def test_bandit_has_no_finding_that_is_not_explained():
     command = [sys.executable, "-m", "bandit", "--quiet", "--configfile", "pyproject.toml", "--recursive"]
-    rooms = ["scores", "realtime", "scoreboard_site", "devstack", "manage.py", "--exclude", "*/tests/*"]
+    rooms = ["scores", "realtime", "scoreboard_site", "tools", "manage.py", "--exclude", "*/tests/*"]
     done = subprocess.run([*command, *rooms], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout

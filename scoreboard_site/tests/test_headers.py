@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from scoreboard_site.tests.processes import ROOT, server
-from scores import local_issuer
+from scores.identity import local_issuer
+from tools.testing.processes import ROOT, server
 
 EXPECTED = {
     "Strict-Transport-Security": "max-age=3600; includeSubDomains",
@@ -25,7 +25,7 @@ EXPECTED = {
 
 @pytest.fixture(scope="module")
 def port(running_stores):
-    from scores.tests import stage
+    from tools.testing import stage
 
     stage.reset()
     with server(SECURE_HSTS_SECONDS="3600") as part:
@@ -133,7 +133,7 @@ def test_odd_bodies_change_nothing(port, body, status):
     assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
     me = ask(port, "GET", "/score/me", headers={"Authorization": f"Bearer {token}"})
     assert me.status == 200
-    from scores import repository
+    from scores.stores import repository
 
     assert repository.read_player("ann") is None
 

@@ -1,4 +1,4 @@
-"""Server processes on the same stores; what becomes of faults is in faults/tests."""
+"""Server processes on the same stores; what becomes of faults is in tools/faults/tests."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from scoreboard_site.tests.processes import post, server
-from scores import local_issuer, ranking
-from scores.identity import WRITE_SCOPE
+from scores.identity import local_issuer
+from scores.identity.verifier import WRITE_SCOPE
+from scores.stores import ranking
+from tools.testing.processes import post, server
 
 pytestmark = pytest.mark.usefixtures("stores")
 

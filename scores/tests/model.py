@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from scores import records, scoring
-from scores.orders import Order
-from scores.scoring import Action, Board, Player, Row, State, in_order, rows_of
+from scores.rules import audit_trail, scoring
+from scores.rules.actions import Order
+from scores.rules.scoring import Action, Board, Player, Row, State, in_order, rows_of
 
 #: Small numbers, so that a handful of players is enough to get past every limit.
 SMALL = {"NOMINATED": 4, "FLOOR_RANK": 6, "MIN_CONTENDERS": 4, "FLOOR_GRACE_MS": 0, "MERGE_GRACE_S": 0}
@@ -125,7 +125,7 @@ class Model:
             return
         for player in list(self.players.values()):
             if player.state is State.BANNED and not player.is_banned(self.now):
-                self._moderate(player, Order(player.user_id, Action.UNBAN, records.SYSTEM, "", ""), OK)
+                self._moderate(player, Order(player.user_id, Action.UNBAN, audit_trail.SYSTEM, "", ""), OK)
         depth = SMALL["FLOOR_RANK" if floor_due else "NOMINATED"]
         stale = True
         while stale:

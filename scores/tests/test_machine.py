@@ -12,12 +12,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from scores import maintenance, repository, scoring, services, upkeep
-from scores.orders import Order
-from scores.scoring import Action, Player
+from scores.board import services
+from scores.rules import scoring
+from scores.rules.actions import Order
+from scores.rules.scoring import Action, Player
+from scores.stores import repository
 from scores.tests import model
 from scores.tests.model import MERGE_LOST, OK, REDIS_AWAY, Model
 from scores.tests.worlds import Real
+from scores.upkeep import erasures, reconcile
 
 USERS = st.sampled_from([f"u{i}" for i in range(12)])
 NAMES = st.sampled_from([None, "Bo", "Zoë"])
@@ -206,11 +209,11 @@ class RealMachine(ModelMachine):
 def small_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scoring, "BOARD_SIZE", model.SMALL_BOARD)
     for name, value in model.SMALL.items():
-        monkeypatch.setattr(maintenance, name, value)
-    monkeypatch.setattr(maintenance, "FLOOR_DUE_S", maintenance.FLOOR_DUE_S)
+        monkeypatch.setattr(reconcile, name, value)
+    monkeypatch.setattr(reconcile, "FLOOR_DUE_S", reconcile.FLOOR_DUE_S)
     monkeypatch.setattr(services, "now_ms", services.now_ms)
-    monkeypatch.setattr(upkeep, "PER_ROUND_S", 60)
-    monkeypatch.setattr(upkeep, "SWEEP_PAGE", 2)
+    monkeypatch.setattr(erasures, "PER_ROUND_S", 60)
+    monkeypatch.setattr(erasures, "SWEEP_PAGE", 2)
 
 
 def run(machine: type[ModelMachine], examples: int, steps: int) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 
-from scores import maintenance, merging, moderation, ranking, records, repository, services
-from scores.errors import ScoreboardError
-from scores.orders import Order
-from scores.ranking import Ranking, RankingUnavailable
-from scores.scoring import Action, Board, Entry, Player
-from scores.tests import stage
+from scores.board import merging, services
+from scores.moderation import moderating
+from scores.rules import audit_trail
+from scores.rules.actions import Order
+from scores.rules.errors import ScoreboardError
+from scores.rules.scoring import Action, Board, Entry, Player
+from scores.stores import ranking, repository
+from scores.stores.ranking import Ranking, RankingUnavailable
 from scores.tests.model import OK, REDIS_AWAY, SMALL
+from scores.upkeep import reconcile
+from tools.testing import stage
 
 
 class Real:
@@ -35,7 +39,7 @@ class Real:
     def moderate(self, order: Order, expected: int, fault: str) -> str:
         with _Struck(fault):
             try:
-                moderation.moderate(expected_version=expected, **dataclasses.asdict(order))
+                moderating.moderate(expected_version=expected, **dataclasses.asdict(order))
             except ScoreboardError as error:
                 return error.code
         return "done"
@@ -43,7 +47,7 @@ class Real:
     def rename(self, user_id: str, name: str | None, fault: str) -> str:
         with _Struck(fault):
             try:
-                moderation.rename(user_id=user_id, name=name)
+                moderating.rename(user_id=user_id, name=name)
             except ScoreboardError as error:
                 return error.code
         return "done"
@@ -57,15 +61,15 @@ class Real:
         stage.forget()
 
     def reconcile(self, floor_due: bool) -> None:
-        maintenance.FLOOR_DUE_S = -1.0 if floor_due else 1e9
+        reconcile.FLOOR_DUE_S = -1.0 if floor_due else 1e9
         current = merging.current_ranking()
         if not floor_due and current.floor_age_s() is None:
             current.set_floor(0)  # none and 0 mean the same, but none is due
         ranking._client().delete(current._key("lock:reconcile"))
-        maintenance.reconcile_ranking()
+        reconcile.reconcile_ranking()
 
     def rebuild(self, full: bool) -> None:
-        assert maintenance.rebuild_ranking(full=full)
+        assert reconcile.rebuild_ranking(full=full)
 
     # --- what can be seen
 
@@ -93,7 +97,7 @@ class Real:
         return sorted(
             (e.user_id, e.version)
             for e in entries
-            if e.version <= erased.get(e.user_id, 0) and records.without_personal_data(e) != e
+            if e.version <= erased.get(e.user_id, 0) and audit_trail.without_personal_data(e) != e
         )
 
     def _ledger(self) -> list[Entry]:
@@ -104,7 +108,7 @@ class Real:
         return [p for p, indexed in repository.scan_players() if p.contends(int(floor)) and not indexed]
 
     def broken_ledgers(self) -> list[str]:
-        return [broken.user_id for broken in maintenance.verify_ledger()[1]]
+        return [broken.user_id for broken in reconcile.verify_ledger()[1]]
 
 
 class _Struck:

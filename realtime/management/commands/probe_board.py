@@ -16,14 +16,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
-from realtime import client_tls
 from realtime.admission import PROTOCOL
-from realtime.truth import Comparison
-from scoreboard_site import emf, metrics
-from scores.errors import Unavailable
-from scores.index_board import rows_in_table
-from scores.machine_client import TokenRefused, fetch_token
-from scores.scoring import Row
+from realtime.probe import client_tls
+from realtime.probe.comparison import Comparison
+from scores.board.index_board import rows_in_table
+from scores.identity.machine_client import TokenRefused, fetch_token
+from scores.rules.errors import Unavailable
+from scores.rules.scoring import Row
+from scores.telemetry import emf, metrics
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from realtime import server
+from realtime.server import server
 
 
 class Command(BaseCommand):

@@ -4,8 +4,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from scores import repository, services
-from scores.errors import ScoreboardError
+from scores.board import services
+from scores.rules.errors import ScoreboardError
+from scores.stores import repository
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from scores.api_docs import generate
+from scores.api.docs import generate
 
 
 class Command(BaseCommand):

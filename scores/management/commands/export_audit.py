@@ -10,10 +10,11 @@ from typing import IO, Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from scores import ledger, records
-from scores.errors import ScoreboardError
 from scores.management.arguments import instant
-from scores.scoring import ID_PATTERN, MAX_MS, Action
+from scores.rules import audit_trail
+from scores.rules.errors import ScoreboardError
+from scores.rules.scoring import ID_PATTERN, MAX_MS, Action
+from scores.stores import ledger
 
 PROGRESS_EVERY_S = 2.0
 _LAST_LINES_BYTES = 65_536
@@ -85,7 +86,7 @@ class Command(BaseCommand):
         ):
             for entry in entries:
                 if entry.kind in actions:
-                    file.write(json.dumps(records.audit_line(entry), ensure_ascii=False) + "\n")
+                    file.write(json.dumps(audit_trail.audit_line(entry), ensure_ascii=False) + "\n")
                     written += 1
             file.flush()
             if time.monotonic() - told > PROGRESS_EVERY_S:

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from scores import upkeep
-from scores.errors import ScoreboardError
+from scores.rules.errors import ScoreboardError
+from scores.upkeep import erasures
 
 
 class Command(BaseCommand):
@@ -16,7 +16,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            done = upkeep.sweep_erased(progress=self._progress)
+            done = erasures.sweep_erased(progress=self._progress)
         except ScoreboardError as error:
             raise CommandError(f"DynamoDB: {error} Run it again to go on.", returncode=3) from error
         self.stdout.write(f"{done} players finished, none is left")

@@ -15,10 +15,13 @@ from django.core.management.base import (
     DjangoHelpFormatter,
 )
 
-from scores import moderation, orders, records, services, upkeep
-from scores.errors import Invalid, OutcomeUnknown, ScoreboardError, Unavailable, VersionMoved
+from scores.board import services
 from scores.management.arguments import duration, instant
-from scores.scoring import Action, Player, Row
+from scores.moderation import moderating
+from scores.rules import actions, audit_trail
+from scores.rules.errors import Invalid, OutcomeUnknown, ScoreboardError, Unavailable, VersionMoved
+from scores.rules.scoring import Action, Player, Row
+from scores.upkeep import erasures
 
 REFUSED, USAGE, AWAY = 1, 2, 3
 
@@ -95,7 +98,7 @@ class Command(BaseCommand):
         who_and_why = {"actor": options["actor"] or _login(), "reason": options["reason"]}
         try:  # all of it, before anything is done
             for user_id in user_ids:
-                orders.checked(user_id=user_id, entry_id=options["entry_id"], **who_and_why, **change)
+                actions.checked(user_id=user_id, entry_id=options["entry_id"], **who_and_why, **change)
         except Invalid as error:
             raise CommandError(f"{user_id}: {error}", returncode=USAGE) from error
         status = 0
@@ -118,7 +121,7 @@ class Command(BaseCommand):
             raise SystemExit(status)
 
     def _act(self, user_id: str, options: dict[str, Any], order: dict[str, Any]) -> None:
-        player = moderation.moderate(
+        player = moderating.moderate(
             user_id=user_id,
             expected_version=options["expect_version"],
             entry_id=options["entry_id"],
@@ -127,7 +130,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{user_id}: done, now {_described(player)}")
 
     def _look(self, user_id: str, expected_version: int | None, change: dict[str, Any]) -> None:
-        seen = moderation.preview(user_id=user_id, **change)
+        seen = moderating.preview(user_id=user_id, **change)
         if expected_version not in (None, seen.before.version):
             raise VersionMoved
         self.stdout.write(f"{user_id}: nothing is changed (dry run)")
@@ -138,7 +141,7 @@ class Command(BaseCommand):
 
     def _sweep(self) -> None:
         try:
-            upkeep.sweep_erased(
+            erasures.sweep_erased(
                 progress=lambda user_id, seen: self.stderr.write(f"{user_id}: {seen} entries swept")
             )
         except ScoreboardError as error:
@@ -188,7 +191,7 @@ def _described(player: Player) -> str:
     name = "no name" if player.name is None else repr(player.name)
     state = player.state.value
     if player.banned_until is not None:
-        state += f" until {records.iso(player.banned_until)}"
+        state += f" until {audit_trail.iso(player.banned_until)}"
     return f"{state}, score {player.score:,}, {name}, version {player.version}"
 
 

@@ -5,9 +5,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from scores import maintenance, merging, repository, services
-from scores.errors import ScoreboardError, Unavailable
-from scores.ranking import RankingUnavailable
+from scores.board import merging, services
+from scores.rules.errors import ScoreboardError, Unavailable
+from scores.stores import repository
+from scores.stores.ranking import RankingUnavailable
+from scores.upkeep import reconcile
 
 WATCH_EVERY_S = 1.0
 
@@ -37,7 +39,7 @@ class Command(BaseCommand):
         while True:
             try:
                 if not options["watch"] or self._is_wanted():
-                    done = maintenance.rebuild_ranking(
+                    done = reconcile.rebuild_ranking(
                         full=options["full"], pace=options["pace"], progress=self._progress
                     )
                     if not done and not options["watch"]:
@@ -64,7 +66,7 @@ class Command(BaseCommand):
             return False
         dropped_at = int(state.floor_dropped_at)
         seen, self._scanned_after = self._scanned_after == dropped_at, dropped_at
-        return not seen or services.now_ms() >= dropped_at + maintenance.FLOOR_GRACE_MS
+        return not seen or services.now_ms() >= dropped_at + reconcile.FLOOR_GRACE_MS
 
     def _progress(self, merged: int) -> None:
         if merged % 10_000 < 200:

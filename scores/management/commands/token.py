@@ -5,9 +5,9 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from scores import local_issuer
-from scores.identity import WRITE_SCOPE
-from scores.scoring import ID_PATTERN
+from scores.identity import local_issuer
+from scores.identity.verifier import WRITE_SCOPE
+from scores.rules.scoring import ID_PATTERN
 
 
 class Command(BaseCommand):

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from scores import maintenance
-from scores.errors import ScoreboardError
+from scores.rules.errors import ScoreboardError
+from scores.upkeep import reconcile
 
 
 class Command(BaseCommand):
@@ -14,7 +14,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            checked, broken = maintenance.verify_ledger(progress=self._progress)
+            checked, broken = reconcile.verify_ledger(progress=self._progress)
         except ScoreboardError as error:
             raise CommandError(f"DynamoDB: {error}", returncode=2) from error
         for player in broken:

@@ -1,0 +1,43 @@
+"""The real server with boards from nowhere, one after the other: `... PORT`, or an endpoint in its place.
+
+Environment: PUMP_INTERVAL_S between boards, PUMP_BEHIND_S how long a viewer may be behind, PUMP_PING_S how
+often it is pinged, PUMP_PONG_S how long it may take to answer.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import django
+
+django.setup()
+
+from realtime import hub  # noqa: E402
+from realtime.server import server, websocket  # noqa: E402
+from scoreboard_site.asgi import application  # noqa: E402
+from scores.rules.scoring import Board, Row  # noqa: E402
+
+INTERVAL_S = float(os.environ.get("PUMP_INTERVAL_S", "0.005"))
+
+
+def next_board(seen: int) -> Board:
+    """About 2 KiB, different from the one before."""
+    time.sleep(INTERVAL_S)
+    hub.hub.wake()
+    now = max(seen + 1, time.time_ns() // 1000)
+    rows = (Row(rank, f"USER-{rank:0100d}", "N" * 60, now - rank) for rank in range(1, 11))
+    return Board(tuple(rows), now, now // 1000)
+
+
+if __name__ == "__main__":
+    hub.MIN_INTERVAL_S = 0.0
+    for name in ("BEHIND_S", "PING_S", "PONG_S"):
+        if f"PUMP_{name}" in os.environ:
+            setattr(websocket, name, float(os.environ[f"PUMP_{name}"]))
+    hub.hub.source = next_board
+    where = sys.argv[1]
+    server.run(
+        application, server.Options(port=int(where)) if where.isdigit() else server.Options(endpoint=where)
+    )

@@ -1,0 +1,79 @@
+"""The scoreboard page, and the sign-in of its demo."""
+
+from __future__ import annotations
+
+import secrets
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from realtime.events import SOCKET_PATH
+from scores.api.views import board_headers
+from scores.board import services
+from scores.identity import local_issuer
+from scores.rules.display import page_rows
+from scores.rules.errors import Unavailable
+from scores.rules.names import MAX_CHARS
+from scores.rules.scoring import Board
+
+#: ES modules the page loads, so that the browser need not discover them one after the other.
+MODULES = ["feed", "account", "standing", "view", "panel", "flip", "countup", "movement", "format"]
+VIEWS = {"wall"}
+#: What stands in the place of the rows.
+EMPTY = {
+    "none": "No scores yet. The first one takes the gold.",
+    "private": "This board is private. Sign in to see it.",
+}
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    """The scoreboard with the current rows in it; `?view=wall` for a display on a wall."""
+    board = _board()
+    view = request.GET.get("view")
+    context = {
+        "title": settings.SCOREBOARD_TITLE,
+        "view": view if view in VIEWS else None,
+        "board": board,
+        "rows": page_rows(board) if board else [],
+        "as_of": f"{board.as_of_text[11:19]} UTC" if board else "",
+        "private": not settings.SCOREBOARD_PUBLIC,
+        "empty": EMPTY,
+        "socket_path": SOCKET_PATH,
+        "account": _account(),
+        "max_name": MAX_CHARS,
+        "modules": [f"scoreboard/{name}.js" for name in MODULES],
+    }
+    response = render(request, "scoreboard.html", context)
+    for name, value in (board_headers(board) if board else {"Cache-Control": "no-store"}).items():
+        response[name] = value
+    return response
+
+
+def _account() -> dict[str, str] | None:
+    """How visitors sign in: at the pool's hosted pages, as a guest of the demo, or not at all (None)."""
+    if settings.COGNITO_DOMAIN:
+        return {"domain": settings.COGNITO_DOMAIN, "client_id": settings.COGNITO_WEB_CLIENT_ID}
+    if settings.LOCAL_ISSUER:
+        return {"demo_url": reverse("demo-sign-in")}
+    return None
+
+
+@require_POST
+def demo_sign_in(request: HttpRequest) -> HttpResponse:
+    """A token of the local issuer for a guest nobody has been before. Routed in development only."""
+    user_id = f"guest-{secrets.token_hex(3)}"
+    answer = {"userId": user_id, "accessToken": local_issuer.mint(user_id)}
+    return JsonResponse(answer, headers={"Cache-Control": "no-store"})
+
+
+def _board() -> Board | None:
+    """The board as everybody may see it, or None: it is private, or not to be had right now."""
+    if not settings.SCOREBOARD_PUBLIC:
+        return None
+    try:
+        return services.get_board()
+    except Unavailable:
+        return None

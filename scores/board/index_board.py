@@ -1,0 +1,64 @@
+"""The board without the ranking: the sparse index nominates, the table decides."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+
+from scores import concurrency
+from scores.rules import scoring
+from scores.rules.errors import Unavailable
+from scores.rules.scoring import Board, Row
+from scores.stores import repository
+
+#: How long (s) such a board is good for. With the hub's poll (realtime.hub.POLL_AWAY_S) a ban is on no
+#: board that is sent a second later.
+GOOD_FOR_S = 0.3
+#: Whoever wants it while another reads it waits this long (s) at most.
+WAIT_S = 1.0
+#: Nominees that it is made of: room for those the table will not confirm.
+NOMINEES = 30
+
+
+def rows_in_table(also: Iterable[str] = ()) -> tuple[Row, ...]:
+    """The Top 10 as the table has it: nominated by the index, and by `also` (user ids), read consistently.
+
+    One query and one batch of at most NOMINEES players and those of `also`. Raises Unavailable or Throttled.
+    """
+    nominated = [user_id for user_id, _ in repository.nominees(NOMINEES)]
+    return scoring.rows_of(repository.read_players(dict.fromkeys([*nominated, *also])).values())
+
+
+class IndexBoard:
+    """Reads it once in GOOD_FOR_S at most, by one caller: the others share the result, also its failure."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._board: Board | None = None
+        self._read_at = self._failed_at = float("-inf")
+
+    def get(self) -> Board:
+        """Raises Unavailable, after WAIT_S at most when another caller is reading."""
+        began = time.monotonic()
+        if not concurrency.acquire(self._lock, WAIT_S):
+            raise Unavailable
+        try:
+            if self._board is not None and time.monotonic() - self._read_at <= GOOD_FOR_S:
+                return self._board
+            if self._failed_at > began:
+                raise Unavailable
+            return self._read()
+        finally:
+            self._lock.release()
+
+    def _read(self) -> Board:
+        try:
+            rows = rows_in_table()
+        except Unavailable:
+            self._failed_at = time.monotonic()
+            raise
+        now = time.time_ns()
+        self._board = Board(rows, now // 1000, now // 1_000_000, from_index=True)
+        self._read_at = time.monotonic()
+        return self._board

@@ -1,0 +1,48 @@
+"""The moderators' site: its first page shows the queues and the board. Without Django's theme switch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+
+from scores.moderation import moderating, review
+from scores.moderation.access import VIEW
+from scores.rules.display import label
+from scores.rules.errors import ScoreboardError
+
+
+class ModerationSite(admin.AdminSite):
+    site_header = site_title = "Moderation"
+    index_title = "Moderation"
+    enable_nav_sidebar = False
+    empty_value_display = "–"
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        return super().each_context(request) | {"board_title": settings.SCOREBOARD_TITLE}
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        context: dict[str, Any] = {"may_view": request.user.has_perm(VIEW)}
+        if context["may_view"]:
+            try:
+                sizes = review.queue_sizes()
+                rows, _ = moderating.boards(changed=[])
+                context["queues"] = [
+                    {"state": state.value, "size": size, "more": size == review.MOST_COUNTED}
+                    for state, size in sizes.items()
+                ]
+                context["rows"] = [
+                    {
+                        "row": row,
+                        "rank": row.rank,
+                        "label": label(row.user_id, row.name),
+                        "score": f"{row.score:,}",
+                    }
+                    for row in rows
+                ]
+            except ScoreboardError as error:
+                context["problem"] = str(error)
+        return super().index(request, (extra_context or {}) | context)

@@ -1,0 +1,60 @@
+"""How the board reads on the page: the server's side of static/scoreboard/format.js, which reads the same.
+
+Pure: names are untrusted here, and stay text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from scores.rules.scoring import Board, Row
+
+#: Patterns a player can wear; which one follows from the id.
+SILKS = 48
+_SHORT_ID = 12
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PageRow:
+    """A row as the template draws it."""
+
+    rank: int
+    user_id: str
+    name: str | None
+    label: str
+    title: str
+    silk: int
+    score: int
+    score_text: str
+
+
+def page_rows(board: Board) -> list[PageRow]:
+    return [_page_row(row) for row in board.rows]
+
+
+def _page_row(row: Row) -> PageRow:
+    return PageRow(
+        rank=row.rank,
+        user_id=row.user_id,
+        name=row.name,
+        label=label(row.user_id, row.name),
+        title=row.user_id if row.name is None else f"{row.name} ({row.user_id})",
+        silk=silk(row.user_id),
+        score=row.score,
+        score_text=f"{row.score:,}",
+    )
+
+
+def label(user_id: str, name: str | None) -> str:
+    """What a player is called: the name, or a friendly label made of the id."""
+    if name is not None:
+        return name
+    return f"Player {user_id if len(user_id) <= _SHORT_ID else user_id[:8] + '…'}"
+
+
+def silk(user_id: str) -> int:
+    """Number of the pattern the player wears: FNV-1a of the id."""
+    digest = 0x811C9DC5
+    for byte in user_id.encode():
+        digest = (digest ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return digest % SILKS

@@ -1,0 +1,242 @@
+"""Erasing: a stub is left without personal data, and the sweep of the ledger ends whatever dies."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from scores.board import merging
+from scores.board.tests.test_services import moderate
+from scores.moderation import moderating
+from scores.rules.errors import KeyReused, Unavailable
+from scores.rules.scoring import BOARD_ID, Action, Player, State
+from scores.stores import ledger, ranking, repository, tables
+from scores.stores.ranking import RankingUnavailable
+from scores.upkeep import erasures, reconcile
+from tools.testing import stage
+
+pytestmark = pytest.mark.usefixtures("stores")
+
+NAMES = ("Zoë Fairweather", "Zed")
+
+
+def live_and_erase():
+    """A player who had names and dealings with moderators, and is erased."""
+    stage.add("ann", 10, "k1")
+    moderating.rename(user_id="ann", name=NAMES[0])
+    moderate("ann", Action.ADJUST, amount=-4)
+    moderate("ann", Action.RENAME, name=NAMES[1])
+    stage.add("ann", 5, "k2")
+    moderating.moderate(
+        user_id="ann",
+        action=Action.ERASE,
+        actor="mod",
+        reason="asked for it",
+        expected_version=None,
+        entry_id="MOD#Z",
+    )
+
+
+def personal(user_id="ann"):
+    """What the ledger still says about a person."""
+    text = repr(repository.read_ledger(user_id))
+    return [word for word in (*NAMES, "because", "Person ") if word in text]
+
+
+def reconcile_now():
+    ranking._client().delete(merging.current_ranking()._key("lock:reconcile"))
+    return reconcile.reconcile_ranking()
+
+
+def test_an_erased_player_leaves_a_stub_and_a_ledger_without_personal_data():
+    live_and_erase()
+    assert repository.read_player("ann") == Player(
+        "ann", 0, 6, repository.read_player("ann").reached_at, state=State.ERASED
+    )
+    assert personal()
+    before = {e.entry_id: e for e in repository.read_ledger("ann")}
+    assert erasures.sweep_erased() == 1
+    assert personal() == []
+    for entry in repository.read_ledger("ann"):
+        old = before[entry.entry_id]
+        kept = (
+            "kind",
+            "increment",
+            "new_score",
+            "version",
+            "at",
+            "previous_at",
+            "request_hash",
+            "expires_at",
+        )
+        assert [getattr(entry, name) for name in kept] == [getattr(old, name) for name in kept]
+        assert (entry.actor is None) == (old.actor is None)
+    assert {e.actor for e in repository.read_ledger("ann")} == {None, "mod", "player"}
+    assert reconcile.verify_ledger() == (1, [])
+    assert ledger.marks(10) == []
+
+
+def test_the_reason_of_an_erasure_stays_and_repeating_it_is_still_the_same():
+    live_and_erase()
+    erasures.sweep_erased()
+    assert [e.reason for e in repository.read_ledger("ann") if e.kind == "erase"] == ["asked for it"]
+    again = {"user_id": "ann", "action": Action.ERASE, "actor": "mod", "expected_version": 5}
+    assert moderating.moderate(reason="asked for it", entry_id="MOD#Z", **again).version == 6
+    with pytest.raises(KeyReused):
+        moderating.moderate(reason="another", entry_id="MOD#Z", **again)
+
+
+def test_the_entry_of_an_erasure_never_holds_the_name():
+    live_and_erase()
+    (entry,) = [e for e in repository.read_ledger("ann") if e.kind == "erase"]
+    assert NAMES[1] not in entry.before + entry.after
+    assert entry.increment == -11
+
+
+def test_points_that_were_counted_before_stay_counted_once():
+    live_and_erase()
+    erasures.sweep_erased()
+    assert stage.add("ann", 10, "k1") == 10  # what was answered then
+    assert repository.read_player("ann").score == 0
+    assert stage.add("ann", 3, "k3") == 3
+    assert reconcile.verify_ledger() == (1, [])
+
+
+def test_the_name_leaves_redis_although_the_merge_was_lost(monkeypatch):
+    reconcile.rebuild_ranking()
+    with monkeypatch.context() as lost:
+        lost.setattr(moderating, "insist", lambda players: None)
+        live_and_erase()
+    current = merging.current_ranking()
+    current.merge([Player("ann", 6, 5, 9, NAMES[1])])
+    erasures.sweep_erased()
+    assert ranking._client().hget(current._key("players"), "ann").endswith("|0|")
+
+
+def test_the_reconciler_sweeps_without_being_asked():
+    live_and_erase()
+    reconcile.reconcile_ranking()
+    reconcile_now()
+    assert personal() == []
+
+
+def test_the_reconciler_sweeps_and_ends_bans_while_redis_is_away(monkeypatch):
+    live_and_erase()
+    stage.add("bob", 7, "k")
+    moderate("bob", Action.BAN, until=4 * 10**12)
+    tables.UserScore("bob", BOARD_ID).update(
+        [tables.UserScore.banned_until.set(5), tables.UserScore.flag_until.set(f"{5:015d}#bob")]
+    )
+
+    def away(*args, **kwargs):
+        raise RankingUnavailable("away")
+
+    monkeypatch.setattr(ranking.Ranking, "lock", away)
+    monkeypatch.setattr(ranking.Ranking, "_run", away)
+    with pytest.raises(RankingUnavailable):
+        reconcile.reconcile_ranking()
+    assert personal() == []
+    assert repository.read_player("bob").state is State.ACTIVE
+
+
+def test_who_comes_back_before_the_sweep_keeps_the_new_name_and_loses_the_old_ones():
+    live_and_erase()
+    stage.add("ann", 3, "k3")
+    moderating.rename(user_id="ann", name="Person New")
+    erasures.sweep_erased()
+    assert personal() == ["Person "]
+    assert repository.read_player("ann").name == "Person New"
+
+
+def test_a_second_erasure_during_a_sweep_is_swept_as_well(monkeypatch):
+    live_and_erase()
+    monkeypatch.setattr(erasures, "SWEEP_PAGE", 2)
+    advance, calls = ledger.advance, []
+
+    def erased_again(mark, after):
+        if not calls:
+            calls.append(1)
+            stage.add("ann", 3, "k3")
+            moderating.rename(user_id="ann", name="Person New")
+            moderate("ann", Action.ERASE)
+        return advance(mark, after)
+
+    monkeypatch.setattr(ledger, "advance", erased_again)
+    erasures.sweep_erased()
+    assert "Person " not in personal()
+    assert NAMES[0] not in personal()
+    assert ledger.marks(10) == []
+
+
+def test_the_sweep_stops_in_time_and_goes_on_from_there(monkeypatch):
+    many(60)
+    assert erasures.sweep_erased(within_s=0) == 0
+    (mark,) = ledger.marks(10)
+    assert mark.after is not None
+    left = len(named())
+    assert 0 < left < 60
+    assert erasures.sweep_erased(within_s=0) == 0
+    assert len(named()) < left
+    while erasures.sweep_erased(within_s=0) == 0:
+        pass
+    assert named() == []
+
+
+def test_a_store_that_fails_in_mid_sweep_leaves_the_mark(monkeypatch):
+    live_and_erase()
+
+    def away(entry):
+        raise Unavailable
+
+    with monkeypatch.context() as failing:
+        failing.setattr(ledger, "replace", away)
+        with pytest.raises(Unavailable):
+            erasures.sweep_erased()
+    assert personal()
+    assert erasures.sweep_erased() == 1
+    assert personal() == []
+
+
+def many(count):
+    """An erased player with `count` names in the ledger, straight into the table."""
+    stage.add("ann", 1, "k1")
+    with tables.LedgerEntry.batch_write() as batch:
+        for number in range(count):
+            item = tables.LedgerEntry("ann", f"MOD#{number:06}", kind="rename", increment=0, new_score=1)
+            item.version, item.at, item.previous_at = number + 2, 9, 9
+            item.actor, item.reason = "ann", ""
+            item.before = item.after = f'{{"score": 1, "name": "Person {number}"}}'
+            batch.save(item)
+    tables.UserScore("ann", BOARD_ID).update([tables.UserScore.version.set(count + 1)])
+    moderate("ann", Action.ERASE)
+
+
+def named():
+    return [e.entry_id for e in repository.read_ledger("ann") if "Person " in (e.before or "")]
+
+
+def test_a_sweep_whose_process_is_killed_is_finished_by_another():
+    many(500)
+    sweep = subprocess.Popen(
+        [sys.executable, "manage.py", "finish_erasures"], stderr=subprocess.PIPE, text=True, env=os.environ
+    )
+    assert sweep.stderr
+    try:
+        progress = next(line for line in sweep.stderr if line.startswith("ann:"))
+    finally:
+        sweep.kill()
+        sweep.wait()
+        sweep.stderr.close()
+    assert progress == "ann: 25 entries\n"
+    left = named()
+    assert 0 < len(left) <= 475
+    (mark,) = ledger.marks(10)
+    assert mark.user_id == "ann"
+    reconcile.reconcile_ranking()
+    while ledger.marks(1):
+        reconcile_now()
+    assert named() == []
+    assert reconcile.verify_ledger() == (1, [])

@@ -1,0 +1,233 @@
+"""The verbs of `python3 -m tools`: what each needs installed, and what it runs."""
+
+import argparse
+import errno
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.devstack.console import say
+from tools.devstack.errors import StackError
+from tools.devstack.install import packages
+from tools.devstack.install.files import ROOT, mark_used
+from tools.devstack.install.programs import check_platform
+from tools.devstack.processes import children
+
+# Tests choose throw-away stores themselves; those of the person's shell must not leak in.
+STORE_VARIABLES = {"PORT", "DATA_DIR", "DYNAMODB_ENDPOINT_URL", "REDIS_URL", "DATABASE_URL"}
+#: Verbs that are a module of their own: what to run, and the help text.
+MODULES = {
+    "bench-start": ("tools.benchmarks.start", "measure the first `make run`, and what it fetches"),
+    "bench-path": ("tools.benchmarks.path", "measure the way of an update to the pages"),
+    "bench-fanout": (
+        "tools.benchmarks.fanout.fanout",
+        "measure boards to many sockets, next to other servers",
+    ),
+    "bench-neighbours": ("tools.benchmarks.neighbours", "measure what viewers do to each other and to HTTP"),
+    "bench-frames": ("tools.benchmarks.frames", "measure how smoothly the page moves"),
+    "bench-ranks": ("tools.benchmarks.ranks", "measure ranks among a million players"),
+    "faults": ("tools.faults", "every fault on real stores and processes, and what became of it"),
+    "soak": ("tools.faults.soak", "half load with faults for half an hour, and whether anything grows"),
+    "bench-growth": ("tools.research.growth.growth", "measure what grows with players, viewers and updates"),
+    "bench-rivals": (
+        "tools.research.rivals.sidebyside",
+        "compare with what a user would pick instead, also under faults",
+    ),
+    "simulate": (
+        "tools.research.simulation.simulate",
+        "simulate DynamoDB's partitions and ten million viewers",
+    ),
+    "load": ("tools.benchmarks.load.load", "play many players and viewers with locust"),
+    "screenshots": ("tools.devstack.screenshots", "take the README's pictures from a running demo"),
+    "smoke": ("tools.smoke.smoke", "check a deployed scoreboard, at URL, from the outside"),
+    "costs": ("tools.research.costs.costs", "compute what it costs on AWS from list prices: docs/costs.md"),
+    "audit": ("tools.devstack.install.audit", "look for known vulnerabilities of what is locked"),
+    "lock": (
+        "tools.devstack.install.lock",
+        "pin every package with its hashes, after a change of requirements*.txt",
+    ),
+}
+AWS_VERBS = {
+    "synth": "make and check the CloudFormation templates; needs neither an account nor a network",
+    "deploy": "put everything on AWS, or bring it up to date",
+    "diff": "what a deployment would change",
+    "destroy": "remove what was deployed; asks before anything is done",
+}
+DEV_VERBS = {"test", "lint", *MODULES}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one verb; its exit code. Whatever goes wrong is told in one line."""
+    options = parser().parse_args(arguments)
+    try:
+        return _main(options, arguments)
+    except StackError as error:
+        say(f"error: {error}")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
+            raise
+        say(f"error: {error.strerror}" + (f": {error.filename}" if error.filename else ""))
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
+    return 1
+
+
+def _main(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+    verb: str = options.verb
+    if verb == "clean":
+        from tools.devstack.clean import clean
+
+        return clean(data_folder(options.data_dir))
+    if verb == "run" and options.stop_with:
+        children.stop_with(options.stop_with)  # an installation, too
+    if _starts_stores(verb):
+        check_platform()  # before minutes are spent on packages
+    packages.ensure("test" if verb in DEV_VERBS else "run")
+    if Path(sys.prefix).resolve() != packages.VENV.resolve():
+        children.guard.close()
+        command = [str(packages.PYTHON), "-m", "tools", *arguments]
+        os.execve(command[0], command, _environment_for(options))
+    mark_used(packages.VENV)
+    os.environ.update(_environment_for(options))
+    return VERBS[verb](options)
+
+
+def _starts_stores(verb: str) -> bool:
+    """Whether stores of ours will run: for the tests always, for the stack unless both are given."""
+    given = os.environ.get("DYNAMODB_ENDPOINT_URL") and os.environ.get("REDIS_URL")
+    return verb == "test" or (verb == "run" and not given)
+
+
+def _environment_for(options: argparse.Namespace) -> dict[str, str]:
+    """Our environment with PORT and DATA_DIR made certain and the checkout importable from any folder."""
+    given = {"PORT": str(options.port), "DATA_DIR": str(data_folder(options.data_dir))}
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, **given, "PYTHONPATH": path}
+
+
+def data_folder(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Options of all verbs; PORT and DATA_DIR of the environment are the defaults."""
+    parser = argparse.ArgumentParser("python3 -m tools", description="The developer stack of the scoreboard.")
+    parser.add_argument("--port", type=port_number, default=os.environ.get("PORT") or "8000")
+    parser.add_argument("--data-dir", default=os.environ.get("DATA_DIR") or ".local")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+    run = verbs.add_parser("run", help="start everything and show the page's address; Ctrl-C stops")
+    run.add_argument("--demo", action="store_true", help="with simulated players, in data of their own")
+    run.add_argument(
+        "--stop-with", type=int, metavar="PID", help="stop when this process, our parent, is gone"
+    )
+    test = verbs.add_parser("test", help="lint, then the whole test suite")
+    test.add_argument("--args", default="", help="arguments for pytest, in one string")
+    verbs.add_parser("lint", help="ruff and mypy")
+    token = verbs.add_parser("token", help="print an access token of the local issuer")
+    token.add_argument("--user", required=True)
+    token.add_argument("--scope")
+    verbs.add_parser("verify", help="check every ledger against its player")
+    for name, (_, text) in MODULES.items():
+        module = verbs.add_parser(name, help=text)
+        module.add_argument(
+            "--args", default="", help='its own arguments, in one string ("--help" lists them)'
+        )
+    for name, text in AWS_VERBS.items():
+        aws = verbs.add_parser(name, help=text)
+        aws.add_argument(
+            "--set", action="append", default=[], type=setting, metavar="NAME=VALUE", dest="given"
+        )
+        aws.add_argument("--yes", action="store_true", help="do not ask before rights are changed")
+    verbs.add_parser("clean", help="remove what was made; asks before data")
+    return parser
+
+
+def setting(text: str) -> tuple[str, str]:
+    """`NAME=value` as a setting of the deployment (deploy/settings.py)."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=value")
+    return name.lower(), value
+
+
+def port_number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port number (1 to 65535)")
+    return int(text)
+
+
+def run(options: argparse.Namespace) -> int:
+    from tools.devstack.run import run_stack
+
+    return run_stack(
+        data_dir=data_folder(options.data_dir),
+        port=options.port,
+        demo=options.demo,
+    )
+
+
+def lint(_: argparse.Namespace) -> int:
+    commands = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy", "."])
+    return max(_call("-m", *command) for command in commands)
+
+
+def test(options: argparse.Namespace) -> int:
+    from tools.devstack.install.download import dynamodb_folder
+    from tools.devstack.install.programs import find_java, find_valkey
+
+    for name in STORE_VARIABLES:
+        os.environ.pop(name, None)
+    dynamodb_folder(), find_java(), find_valkey()
+    found = lint(options)
+    return _call("-m", "pytest", *shlex.split(options.args)) or found
+
+
+def token(options: argparse.Namespace) -> int:
+    scope = ["--scope", options.scope] if options.scope else []
+    return _manage("token", "--user", options.user, *scope)
+
+
+def verify(options: argparse.Namespace) -> int:
+    running = data_folder(options.data_dir) / "stack.env"
+    if not running.exists() and not os.environ.get("DYNAMODB_ENDPOINT_URL"):
+        raise StackError(
+            "nothing runs on this data folder: start `make run` first, or set DYNAMODB_ENDPOINT_URL"
+        )
+    return _manage("verify_ledger")
+
+
+def module(options: argparse.Namespace) -> int:
+    return _call("-m", MODULES[options.verb][0], *shlex.split(options.args))
+
+
+def aws(options: argparse.Namespace) -> int:
+    from tools.devstack import deploying
+
+    context: dict[str, str] = dict(options.given)
+    if options.verb == "synth":
+        return deploying.synth(context, data_folder(options.data_dir))
+    extra = ["--require-approval", "never"] if options.yes and options.verb == "deploy" else []
+    return deploying.cdk(options.verb, context, extra)
+
+
+def _manage(*arguments: str) -> int:
+    return _call("manage.py", *arguments)
+
+
+def _call(*arguments: str) -> int:
+    return subprocess.call([sys.executable, *arguments], cwd=ROOT)
+
+
+VERBS = {
+    "run": run,
+    "test": test,
+    "lint": lint,
+    "token": token,
+    "verify": verify,
+    **dict.fromkeys(MODULES, module),
+    **dict.fromkeys(AWS_VERBS, aws),
+}

@@ -1,0 +1,80 @@
+"""The data folder of a running stack: its lock, its address book `stack.env`, its room on the disk."""
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tools.devstack.console import say
+from tools.devstack.errors import StackError
+from tools.devstack.install.files import MEGABYTE, need_space, try_lock, writable_folder
+from tools.devstack.processes.guard import is_zombie
+
+NEEDED_MEGABYTES = 50
+LOW_SPACE_MEGABYTES = 20
+LOCK = ".lock"
+ADDRESSES = "stack.env"
+
+
+def claim(folder: Path) -> int:
+    """Create and lock the folder; the lock's file descriptor. StackError while another stack uses it.
+
+    The lock is handed on to the guard, so it also lasts while the parts of a killed stack are ended.
+    """
+    writable_folder(folder)
+    need_space(folder, NEEDED_MEGABYTES)
+    deadline = time.monotonic() + 15
+    waiting = False
+    while (descriptor := try_lock(folder / LOCK)) is None:
+        owner = (folder / LOCK).read_text().strip()
+        if _is_alive(owner) or time.monotonic() > deadline:
+            raise StackError(
+                f"the data folder {folder} is in use by another stack, process {owner or 'unknown'}:"
+                " stop that one, or choose another DATA_DIR"
+            )
+        if not waiting:
+            say(f"waiting for the parts of process {owner}, which was killed, to end")
+        waiting = True
+        time.sleep(0.1)
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
+    return descriptor
+
+
+def write_addresses(folder: Path, values: Mapping[str, str]) -> None:
+    """Tell `manage.py` in other shells where the parts are: KEY=VALUE lines, written in one step."""
+    draft = folder / f"{ADDRESSES}.new"
+    draft.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+    draft.replace(folder / ADDRESSES)
+
+
+def remove_addresses(folder: Path) -> None:
+    (folder / ADDRESSES).unlink(missing_ok=True)
+
+
+def space_watch(folder: Path, tell: Callable[[str], None]) -> Callable[[], None]:
+    """A check that tells once when the disk of the data folder is about to be full."""
+    state = {"next": 0.0, "told": 0.0}
+
+    def check() -> None:
+        if time.monotonic() < state["next"]:
+            return
+        state["next"] = time.monotonic() + 5
+        free = shutil.disk_usage(folder).free // MEGABYTE
+        if free < LOW_SPACE_MEGABYTES and not state["told"]:
+            tell(f"disk full: {free} MB free at {folder}; updates will fail until there is room")
+        state["told"] = float(free < LOW_SPACE_MEGABYTES)
+
+    return check
+
+
+def _is_alive(pid: str) -> bool:
+    if not pid.isdigit() or is_zombie(int(pid)):
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(PermissionError):
+            os.kill(int(pid), 0)
+        return True
+    return False

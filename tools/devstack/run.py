@@ -1,0 +1,177 @@
+"""`make run`: the stores, the tables, the web server and what keeps its ranking full, in one terminal."""
+
+import http.client
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from urllib.parse import urlsplit
+
+from tools.devstack.console import log_of, tell
+from tools.devstack.errors import StackError
+from tools.devstack.install.files import ROOT, mark_used
+from tools.devstack.install.packages import VENV
+from tools.devstack.processes import children, parts
+from tools.devstack.processes.data_folder import claim, remove_addresses, space_watch, write_addresses
+from tools.devstack.processes.part import Part
+from tools.devstack.processes.ports import answers, free_port, is_free
+from tools.devstack.processes.supervisor import Supervisor
+
+
+class Stopped(BaseException):
+    """Somebody asked us to stop. No Exception, so that nothing on the way mistakes it for a failure."""
+
+
+def run_stack(*, data_dir: Path, port: int, demo: bool) -> int:
+    """Run everything until a signal; 0 after an orderly stop. StackError says why it cannot go on."""
+    folder = data_dir / "demo" if demo else data_dir
+    try:
+        _on_signals(_raise_stopped)
+        children.guard.close()
+        children.guard.held_files = [claim(folder), mark_used(VENV)]
+        _check_port(port)
+    except Stopped as why:
+        tell(f"stopped, before anything was started: {why}")
+        return 0
+    return _run(folder, port, demo)
+
+
+def _run(folder: Path, port: int, demo: bool) -> int:
+    supervisor = Supervisor(tell)
+    reason: StackError | None = None
+    try:
+        _start(supervisor, folder, port, demo)
+        supervisor.watch(space_watch(folder, tell))
+    except Stopped as why:
+        tell(f"stopping: {why}")
+    except StackError as error:
+        reason = error
+    finally:
+        children.ending.set()
+        _on_signals(_kill_all)
+        supervisor.stop()
+        remove_addresses(folder)
+    if reason:
+        raise reason
+    tell("stopped; the scores are kept in " + str(folder))
+    return 0
+
+
+def _start(supervisor: Supervisor, folder: Path, port: int, demo: bool) -> None:
+    began = time.monotonic()
+    urls, started = _start_stores(supervisor, folder)
+    addresses = {**urls, "PORT": str(port)}
+    env = {**os.environ, **addresses, "DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
+    how_to_moderate: list[str] = []
+    _manage(env, "local_moderator", how_to_moderate.append)  # while the stores start
+    for part in started:
+        _wait(part)
+    _manage(env, "create_tables", log_of("tables"))
+    write_addresses(folder, addresses)
+    _check_port(port)
+    web = _python_part(
+        "web", "manage.py", "serve", "--host", "127.0.0.1", "--port", str(port), env=env, port=port
+    )
+    supervisor.start(web)
+    _wait(web)
+    filler = ["manage.py", "rebuild_ranking", "--full", "--watch"]
+    _start_beside(supervisor, _python_part("ranking", *filler, env=env), stop_after=web)
+    if demo:
+        _start_beside(supervisor, _python_part("demo", "-m", "tools.devstack.demo", env=env))
+    for line in how_to_moderate:
+        tell(line)
+    tell(f"ready after {time.monotonic() - began:.1f} s: http://127.0.0.1:{port}")
+
+
+def _check_port(port: int) -> None:
+    if not is_free(port):
+        raise StackError(
+            f"port {port} is taken by another program: choose another, for example PORT={port + 1}"
+        )
+
+
+def _start_stores(supervisor: Supervisor, folder: Path) -> tuple[dict[str, str], list[Part]]:
+    """Start the stores that the environment does not name; the addresses of both, and what was started."""
+    makers: dict[str, tuple[Callable[..., Part], str]] = {
+        "DYNAMODB_ENDPOINT_URL": (parts.dynamodb_part, "dynamodb"),
+        "REDIS_URL": (parts.valkey_part, "valkey"),
+    }
+    urls: dict[str, str] = {}
+    started = []
+    for variable, (make, name) in makers.items():
+        urls[variable] = os.environ.get(variable, "")
+        if urls[variable]:
+            _check_given(variable, urls[variable])
+            continue
+        part = make(folder, free_port(), sink=log_of(name))
+        supervisor.start(part)
+        started.append(part)
+        urls[variable] = part.url
+    return urls, started
+
+
+def _check_given(variable: str, url: str) -> None:
+    address = urlsplit(url)
+    port = address.port or {"http": 80, "https": 443}.get(address.scheme, 6379)
+    if not address.hostname or not answers(port, address.hostname):
+        raise StackError(f"{variable}={url} does not answer")
+    tell(f"using {variable}={url}")
+
+
+def _wait(part: Part) -> None:
+    part.wait_ready()
+    tell(f"{part.title} answers, process {part.pid}")
+
+
+def _start_beside(supervisor: Supervisor, part: Part, stop_after: Part | None = None) -> None:
+    """Start a part to which nobody connects: there is no answer to wait for."""
+    supervisor.start(part, stop_after)
+    tell(f"{part.title} runs, process {part.pid}")
+
+
+def _python_part(name: str, *arguments: str, env: dict[str, str], port: int = 0) -> Part:
+    return Part(
+        name,
+        [sys.executable, *arguments],
+        port=port,
+        probe=(lambda: is_ready(port)) if port else None,
+        env=env,
+        cwd=ROOT,
+        grace=10.0,
+        sink=log_of(name),
+    )
+
+
+def _manage(env: dict[str, str], command: str, echo: Callable[[str], None]) -> None:
+    code, output = children.run([sys.executable, "manage.py", command], env=env, cwd=ROOT, echo=echo)
+    if code != 0:
+        raise StackError(f"manage.py {command} failed: {(output.splitlines() or ['no output'])[-1]}")
+
+
+def is_ready(port: int) -> bool:
+    """Whether the web server says 200 to GET /readyz."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)
+
+
+def _raise_stopped(number: int, _: FrameType | None) -> None:
+    raise Stopped(signal.Signals(number).name)
+
+
+def _kill_all(number: int, _: FrameType | None) -> None:
+    """A second signal during the stop: leave at once, the guard kills what is left."""
+    os._exit(128 + number)

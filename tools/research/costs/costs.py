@@ -1,0 +1,324 @@
+"""What the scoreboard costs on AWS, and what the serverless ways to build it would: `make costs`.
+
+Computed from tools/research/costs/prices.py and from what was measured here; writes docs/costs.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tools.devstack.install.files import ROOT
+from tools.research.costs.prices import PRICES
+
+DOCUMENT = ROOT / "docs" / "costs.md"
+
+#: What goes into the computation: (value, unit, where it is from).
+ASSUMPTIONS = {
+    "cpu_ms": (3.4, "ms of CPU for each update", "make bench-path"),
+    "target": (0.6, "use of a core that autoscaling aims at", "deploy/stacks/web.py"),
+    "contenders": (0.05, "share of updates that move a player in the index (two writes)", "assumed"),
+    "unknown": (0.1, "share of updates of players that the cache does not know (one read)", "assumed"),
+    "ledger_bytes": (400, "bytes of a ledger entry, kept for 30 days", "scores/stores/tables.py"),
+    "update_bytes": (2_500, "bytes of an update with a token of 1 KB, and of its answer", "counted"),
+    "traced": (0.05, "share of requests that are traced", "scoreboard_site/settings.py"),
+    "board_bytes": (
+        1_050,
+        "bytes of a board in its frame and TLS record: ten Cognito ids, names of ten letters",
+        "counted",
+    ),
+    "alive_bytes": (105, "bytes of a sign of life, every 15 s, likewise", "counted"),
+    "line_bytes": (1_200, "bytes of a line of metrics, every 30 s a task", "counted"),
+    "deliveries": (
+        156_250,
+        "boards to sockets for each second of CPU, at 5,000 sockets",
+        "make bench-fanout",
+    ),
+    "sockets": (8_000, "open sockets that a task is meant for", "deploy/sizes.py"),
+    "lambda_ms": (40, "ms of a 512 MB function for an update", "assumed"),
+    "push_ms": (10, "ms of a function for each message that it posts to a connection", "assumed"),
+}
+HOURS = 730
+SECONDS = HOURS * 3600
+#: AWS' gigabyte, in bytes.
+GB = 2**30
+#: Looks of the probe in a month, in prod.
+PROBES = SECONDS / 60
+VIEWERS = 1_000
+#: Boards a second that viewers see, on average over the month.
+RATES = (0.02, 0.2, 2.0)
+
+Costs = Mapping[str, float]
+
+
+def usd(name: str) -> float:
+    return PRICES[name].usd
+
+
+def a(name: str) -> float:
+    return float(ASSUMPTIONS[name][0])
+
+
+def core_hour() -> float:
+    """An hour of a task with one core and 2 GB."""
+    return usd("Fargate CPU") + 2 * usd("Fargate memory")
+
+
+def table_writes() -> dict[str, float]:
+    """What a million updates cost in DynamoDB, whoever sends them: the same in every variant."""
+    units = 2 * 2 + 2 * a("contenders")  # a transaction costs two units an item of up to 1 KB
+    gigabytes = a("ledger_bytes") * 1e6 / GB
+    return {
+        "DynamoDB: transaction, index, read": 1e6
+        * (units * usd("DynamoDB write unit") + a("unknown") * usd("DynamoDB read unit")),
+        "DynamoDB: a month of ledger, with recovery": gigabytes
+        * (usd("DynamoDB storage") + usd("DynamoDB recovery")),
+    }
+
+
+def updates() -> dict[str, float]:
+    """USD for a million updates."""
+    core_hours = a("cpu_ms") / 1000 * 1e6 / 3600 / a("target")
+    capacity = max(1e6 / 25 / 3600, a("update_bytes") * 1e6 / GB)
+    return (
+        table_writes()
+        | {
+            "Fargate": core_hours * core_hour(),
+            "Load balancer (each a new connection)": capacity * usd("ALB capacity"),
+            "CloudFront": cloudfront() + 1e6 * usd("CloudFront functions"),
+        }
+        | around_updates()
+    )
+
+
+def updates_api_gateway() -> dict[str, float]:
+    """The same through an HTTP API, behind CloudFront: a firewall cannot stand before such an API itself."""
+    apis = {"API Gateway": 1e6 * usd("HTTP API")}
+    return table_writes() | apis | functions() | {"CloudFront": cloudfront()} | around_updates()
+
+
+def updates_appsync() -> dict[str, float]:
+    """The same through AppSync."""
+    return table_writes() | {"AppSync": 1e6 * usd("AppSync operations")} | functions() | around_updates()
+
+
+def cloudfront() -> float:
+    """A million updates through the edge."""
+    return 1e6 * usd("CloudFront requests") + a("update_bytes") * 1e6 / GB * usd("CloudFront bytes")
+
+
+def functions() -> dict[str, float]:
+    """A million calls of a function."""
+    seconds = a("lambda_ms") / 1000 * 1e6
+    return {"Lambda": 1e6 * usd("Lambda requests") + seconds * 0.5 * usd("Lambda time")}
+
+
+def around_updates() -> dict[str, float]:
+    """What belongs to a million updates in every variant, besides the tables."""
+    return {
+        "WAF": 1e6 * usd("WAF requests"),
+        "Traces": 1e6 * a("traced") * usd("Traces"),
+        "Events to other systems (pipe and bus)": 1e6 * (usd("Pipes") + usd("Events")),
+    }
+
+
+def gigabytes(rate: float) -> float:
+    """GB a month that VIEWERS are sent at this rate of boards (1/s)."""
+    return VIEWERS * SECONDS * (rate * a("board_bytes") + a("alive_bytes") / 15) / GB
+
+
+def viewers(rate: float) -> dict[str, float]:
+    """USD a month for VIEWERS who look on all the time."""
+    cores = VIEWERS * rate / a("deliveries") / a("target")
+    tasks = max(cores, VIEWERS / a("sockets"))
+    capacity = max(VIEWERS / 3000, gigabytes(rate) / HOURS)
+    return {
+        "bytes (CloudFront)": gigabytes(rate) * usd("CloudFront bytes"),
+        "Fargate": tasks * core_hour() * HOURS,
+        "load balancer": capacity * usd("ALB capacity") * HOURS,
+    }
+
+
+def viewers_api_gateway(rate: float) -> dict[str, float]:
+    messages = VIEWERS * rate * SECONDS
+    return {
+        "bytes": gigabytes(rate) * usd("Regional bytes"),
+        "messages": messages * usd("WebSocket messages"),
+        "connection-minutes": VIEWERS * HOURS * 60 * usd("WebSocket minutes"),
+        "Lambda that posts them": messages * a("push_ms") / 1000 * 0.5 * usd("Lambda time"),
+    }
+
+
+def viewers_appsync(rate: float, delivery: str) -> dict[str, float]:
+    return {
+        "bytes": gigabytes(rate) * usd("Regional bytes"),
+        "deliveries": VIEWERS * rate * SECONDS * usd(delivery),
+        "connection-minutes": VIEWERS * HOURS * 60 * usd("AppSync minutes"),
+    }
+
+
+def standing() -> dict[str, tuple[float, float]]:
+    """USD a month while nothing happens: (dev, prod), with the sizes of deploy/sizes.py."""
+    small = 0.25 * usd("Fargate CPU") + 0.5 * usd("Fargate memory")
+    web = 0.5 * usd("Fargate CPU") + usd("Fargate memory")
+    hourly = {
+        "web tasks (1 of half a core; 2 of one core)": (web, 2 * core_hour()),
+        "admin and ranking tasks (a quarter of a core each)": (2 * small, 2 * small),
+        "the probe's task (a minute every 15 minutes; all the time)": (small / 15, small),
+        "load balancers (web and admin)": (2 * usd("ALB"), 2 * usd("ALB")),
+        "Valkey (1 small node; 2 nodes)": (usd("Valkey small"), 2 * usd("Valkey")),
+        "PostgreSQL": (usd("PostgreSQL small"), usd("PostgreSQL")),
+        "NAT gateways (1; 2)": (usd("NAT gateway"), 2 * usd("NAT gateway")),
+        "public addresses, theirs and the web balancer's (3; 4)": (
+            3 * usd("Public address"),
+            4 * usd("Public address"),
+        ),
+        "interface endpoints (none; 5 in 2 zones)": (0.0, 10 * usd("Interface endpoint")),
+    }
+    monthly = {name: (dev * HOURS, prod * HOURS) for name, (dev, prod) in hourly.items()}
+    firewall = usd("WAF list") + 4 * usd("WAF rules")
+    secrets = 9 * usd("Secrets")
+    # An alarm costs by the metrics it reads: 23 of ours read 33, in prod 35, for the cache has two nodes; two
+    # targets of autoscaling make four.
+    watching, in_prod = (
+        21 * usd("Metrics") + (read + 4) * usd("Alarms") + usd("Dashboard") for read in (33, 35)
+    )
+    # The user guide lists 11 metrics of a cluster, 13 of a service (of three), 8 of a kind of task (of four).
+    insights = (11 + 3 * 13 + 4 * 8) * usd("Metrics")
+    lines = SECONDS / 30 * a("line_bytes") / GB * usd("Logs")
+    probe = PROBES * 40 * usd("DynamoDB read unit")
+    rest = {
+        "PostgreSQL's 20 GB (in one zone; in two)": (
+            20 * usd("PostgreSQL storage"),
+            40 * usd("PostgreSQL storage"),
+        ),
+        "WAF (a list, 4 rules)": (firewall, firewall),
+        "secrets (9)": (secrets, secrets),
+        "metrics, alarms, dashboard": (watching, in_prod),
+        "Container Insights (none; 82 metrics)": (0.0, insights),
+        "the lines that metrics come in": (lines, 2 * lines),
+        "the probe's reads (every 15 minutes; every minute)": (probe / 15, probe),
+    }
+    return monthly | rest
+
+
+# --- The document -----------------------------------------------------------------------------------
+
+
+def money(value: float) -> str:
+    return f"{value:,.2f}" if value < 100 else f"{value:,.0f}"
+
+
+def columns(head: list[str], variants: list[Costs]) -> str:
+    """A table with a row for each part that any of the variants has, and their sums."""
+    rows = [head, ["---"] + ["---:"] * len(variants)]
+    for part in dict.fromkeys(name for costs in variants for name in costs):
+        rows.append([part] + [money(costs[part]) if part in costs else "" for costs in variants])
+    rows.append(["**all**"] + [f"**{money(sum(costs.values()))}**" for costs in variants])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def document() -> str:
+    """docs/costs.md."""
+    per_million = columns(
+        ["a million updates", "this", "API Gateway + Lambda", "AppSync + Lambda"],
+        [updates(), updates_api_gateway(), updates_appsync()],
+    )
+    head = ["boards a second, on average", *(f"{rate:g}" for rate in RATES)]
+    ways: dict[str, Callable[[float], Costs]] = {
+        "this": viewers,
+        "API Gateway WebSocket + Lambda": viewers_api_gateway,
+        "AppSync Events": lambda rate: viewers_appsync(rate, "AppSync events"),
+        "AppSync GraphQL subscriptions": lambda rate: viewers_appsync(rate, "AppSync updates"),
+    }
+    rows = [head, ["---"] + ["---:"] * len(RATES)]
+    for name, way in ways.items():
+        rows.append([name] + [money(sum(way(rate).values())) for rate in RATES])
+    per_viewers = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    detail = columns(
+        ["this product's part, itemised", *(f"{rate:g}" for rate in RATES)], [viewers(rate) for rate in RATES]
+    )
+    fixed = columns(
+        ["a month of nothing", "dev", "prod"],
+        [{n: v[0] for n, v in standing().items()}, {n: v[1] for n, v in standing().items()}],
+    )
+    prices = "\n".join(
+        f"| {name} | {price.usd * 1e6:g} per million | {price.unit} | {price.as_of} | {price.source} |"
+        if price.usd < 1e-3
+        else f"| {name} | {price.usd:g} | {price.unit} | {price.as_of} | {price.source} |"
+        for name, price in PRICES.items()
+    )
+    assumed = "\n".join(f"| {value:,g} | {unit} | {source} |" for value, unit, source in ASSUMPTIONS.values())
+    return TEXT.format(
+        per_million=per_million,
+        viewers=f"{VIEWERS:,}",
+        per_viewers=per_viewers,
+        detail=detail,
+        fixed=fixed,
+        tokens=money(PROBES * usd("Machine tokens")),
+        prices=prices,
+        assumed=assumed,
+    )
+
+
+TEXT = """\
+# Costs
+
+Computed by `make costs` from list prices (`tools/research/costs/prices.py`) and from what was measured here:
+USD, us-east-1, without free tiers, discounts and tax. Nothing of it has been on a bill yet.
+
+## For each million updates
+
+{per_million}
+
+DynamoDB and the events are the same whatever is in front. With the serverless ways nothing else runs; here
+the standing costs below come on top. A server that keeps its connection open, instead of opening one for
+each update, does not pay for the load balancer's new connections.
+
+## For each {viewers} viewers, a month of looking
+
+All {viewers} are there all the time, and see a new board this often. USD a month:
+
+{per_viewers}
+
+{detail}
+
+The ways that charge for each delivery charge for a board to 1,000 people as for 1,000 messages. Here a
+delivery costs its bytes. A board that changes all the time is sent at most 20 times a second, whatever the
+rate of updates.
+
+## While nothing happens
+
+{fixed}
+
+The serverless ways cost next to nothing here: for a board that few people look at, and that changes seldom,
+they are cheaper.
+
+With a private board in prod, {tokens} more: the probe asks Cognito for a token each time it looks.
+
+## What it is computed from
+
+Nothing was fetched from AWS. Each price was seen in public copies of what the last column names, taken in
+that month.
+
+| price | USD | for one | known to be in force | copied from |
+|---|---:|---|---|---|
+{prices}
+
+| value | what | from |
+|---:|---|---|
+{assumed}
+
+Left out: sign-in (Cognito charges for active users), log storage, data between zones and through the NAT
+gateways, support; the connects and pings that AppSync Events counts as well; what the pipe's reading of the
+ledger's stream may cost, of which nothing public was found; and CloudFront's flat-rate plans, which may be
+cheaper than what is computed here.
+"""
+
+
+def main() -> None:
+    DOCUMENT.write_text(document())
+    print(document())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The deployment that `make smoke` looks at: its client, and what one check leaves for the next."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import ssl
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from websockets.sync.client import ClientConnection, connect
+
+from realtime.probe import client_tls
+
+TIMEOUT_S = 10.0
+#: A change is on every page, cache included, within this time (s).
+SOON_S = 8.0
+
+
+class Failed(Exception):
+    """A check that is not well; the text says what was found instead."""
+
+
+def need(condition: Any, finding: str) -> None:
+    """Raises Failed with this finding unless the condition holds."""
+    if not condition:
+        raise Failed(finding)
+
+
+@dataclasses.dataclass
+class Site:
+    """A deployment at `url` (no path), and the player `user_id` whose score `token` may raise."""
+
+    url: str
+    client: httpx.Client
+    token: str
+    user_id: str
+    key: str = dataclasses.field(default_factory=lambda: f"smoke-{uuid.uuid4()}")
+    new_score: int | None = None
+    viewer: ClientConnection | None = None
+
+    @property
+    def secure(self) -> bool:
+        return self.url.startswith("https:")
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
+    def bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    def top10(self, **headers: str) -> httpx.Response:
+        """The Top 10, with the token if the board is private."""
+        answer = self.client.get("/score/top10", headers=headers)
+        return (
+            self.client.get("/score/top10", headers=headers | self.bearer())
+            if self.private(answer)
+            else answer
+        )
+
+    @staticmethod
+    def private(answer: httpx.Response) -> bool:
+        return answer.status_code == 401
+
+    def update(self, increment: int = 1, token: str | None = None) -> httpx.Response:
+        """One update with this run's key."""
+        headers = {"Idempotency-Key": self.key, "Authorization": f"Bearer {token or self.token}"}
+        body = {"userId": self.user_id, "increment": increment}
+        return self.client.post("/score/update", json=body, headers=headers)
+
+    def open_socket(self, origin: str | None) -> ClientConnection:
+        """A viewer's socket; raises what websockets raises."""
+        address = self.url.replace("http", "ws", 1) + "/ws/scoreboard"
+        private = self.private(self.client.get("/score/top10"))
+        return connect(
+            address,
+            origin=origin,  # type: ignore[arg-type]
+            subprotocols=["scoreboard", self.token] if private else None,  # type: ignore[list-item]
+            ssl=client_tls.context() if self.secure else None,
+            open_timeout=TIMEOUT_S,
+            close_timeout=1,
+        )
+
+    def close(self) -> None:
+        self.client.close()
+        if self.viewer is not None:
+            self.viewer.close()
+
+
+def client_for(url: str) -> httpx.Client:
+    """A client that trusts the system's authorities (and SSL_CERT_FILE), follows nothing, keeps nothing."""
+    return httpx.Client(base_url=url, verify=ssl.create_default_context(), timeout=TIMEOUT_S)
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """What a token says, unverified; nothing if it is none."""
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (ValueError, IndexError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def soon(look: Callable[[], Any]) -> Any:
+    """The first true value of `look` within SOON_S, else the last one."""
+    deadline = time.monotonic() + SOON_S
+    while not (found := look()) and time.monotonic() < deadline:
+        time.sleep(0.3)
+    return found
