@@ -21,8 +21,8 @@ from realtime import vital
 from realtime.audience import Audience, DirectViewer, Frame, Viewer
 from realtime.events import GROUP
 from scores.board import merging, services
+from scores.rules.boards import Board
 from scores.rules.errors import ScoreboardError
-from scores.rules.scoring import Board
 from scores.telemetry import metrics
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
-from scores.rules.scoring import MAX_SCORE
+from scores.rules.players import MAX_SCORE
 from scores.rules.tickets import MIN_KEY_BYTES
 
 

@@ -16,7 +16,7 @@ from django.conf import settings
 from deploy.tests.assembly import Assembly
 from scores.board import services
 from scores.moderation import moderating
-from scores.rules.scoring import Action
+from scores.rules.actions import Action
 from scores.stores import tables
 from tools.testing import stage
 

@@ -7,8 +7,8 @@ import uuid
 
 from scoreboard_site.middleware import SECURITY_HEADERS
 from scores.api import problems
+from scores.rules.entries import key_of_header
 from scores.rules.errors import ScoreboardError
-from scores.rules.scoring import key_of_header
 from scores.telemetry import metrics
 
 #: An ASGI answer: status, headers, body.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from scores.rules.scoring import Row
+from scores.rules.boards import Row
 
 #: What a board says of one player: rank, name, score. None: that it is not there.
 Place = tuple[int, str | None, int] | None

@@ -13,8 +13,9 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSe
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
 from scores.api.serializers import NameInput, UpdateInput
+from scores.rules.boards import BOARD_SIZE
 from scores.rules.names import MAX_CHARS
-from scores.rules.scoring import BOARD_SIZE, MAX_SCORE
+from scores.rules.players import MAX_SCORE
 from scores.rules.tickets import MAX_TICKET_CHARS
 
 _ID = r"[A-Za-z0-9_.:@-]{1,128}"

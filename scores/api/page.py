@@ -11,13 +11,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from realtime.events import SOCKET_PATH
+from scores.api.display import page_rows
 from scores.api.views import board_headers
 from scores.board import services
 from scores.identity import local_issuer
-from scores.rules.display import page_rows
+from scores.rules.boards import Board
 from scores.rules.errors import Unavailable
 from scores.rules.names import MAX_CHARS
-from scores.rules.scoring import Board
 
 #: ES modules the page loads, so that the browser need not discover them one after the other.
 MODULES = ["feed", "account", "standing", "view", "panel", "flip", "countup", "movement", "format"]

@@ -8,7 +8,7 @@ from django.conf import settings
 from rest_framework import serializers
 
 from scores.rules.names import BadName, clean_name
-from scores.rules.scoring import ID_PATTERN
+from scores.rules.players import ID_PATTERN
 from scores.rules.tickets import MAX_TICKET_CHARS
 
 

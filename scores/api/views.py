@@ -22,8 +22,9 @@ from scores.board import services
 from scores.identity.verifier import Identity
 from scores.moderation import moderating
 from scores.rules import limits, tickets
+from scores.rules.boards import Board
+from scores.rules.entries import key_of_header
 from scores.rules.errors import Invalid
-from scores.rules.scoring import Board, key_of_header
 from scores.telemetry import metrics
 
 

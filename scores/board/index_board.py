@@ -7,9 +7,8 @@ import time
 from collections.abc import Iterable
 
 from scores import concurrency
-from scores.rules import scoring
+from scores.rules.boards import Board, Row, rows_of
 from scores.rules.errors import Unavailable
-from scores.rules.scoring import Board, Row
 from scores.stores import repository
 
 #: How long (s) such a board is good for. With the hub's poll (realtime.hub.POLL_AWAY_S) a ban is on no
@@ -27,7 +26,7 @@ def rows_in_table(also: Iterable[str] = ()) -> tuple[Row, ...]:
     One query and one batch of at most NOMINEES players and those of `also`. Raises Unavailable or Throttled.
     """
     nominated = [user_id for user_id, _ in repository.nominees(NOMINEES)]
-    return scoring.rows_of(repository.read_players(dict.fromkeys([*nominated, *also])).values())
+    return rows_of(repository.read_players(dict.fromkeys([*nominated, *also])).values())
 
 
 class IndexBoard:

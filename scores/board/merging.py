@@ -14,7 +14,7 @@ from itertools import islice
 
 from realtime import broadcaster
 from scores.rules.errors import Unavailable
-from scores.rules.scoring import Player
+from scores.rules.players import Player
 from scores.stores import repository
 from scores.stores.ranking import Merge, Ranking, RankingUnavailable, away_s
 from scores.telemetry import metrics

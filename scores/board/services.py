@@ -20,7 +20,8 @@ from scores import concurrency
 from scores.board.index_board import IndexBoard
 from scores.board.merging import current_ranking, leave_to_reconciler, merge, recorded_floor
 from scores.identity.verifier import Identity
-from scores.rules import scoring
+from scores.rules.boards import Board, Standing, points_to_top10
+from scores.rules.entries import Entry, request_hash
 from scores.rules.errors import (
     Banned,
     Conflict,
@@ -37,7 +38,7 @@ from scores.rules.errors import (
     Unavailable,
 )
 from scores.rules.limits import NO_DEMAND, Demand, known_refusals, local_limiter
-from scores.rules.scoring import Board, Entry, Player, Standing
+from scores.rules.players import MAX_SCORE, Player, increased
 from scores.rules.tickets import Ticket
 from scores.stores import ranking, repository
 from scores.stores.ranking import RankingUnavailable
@@ -134,7 +135,7 @@ def _replay(user_id: str, increment: int, key: str, known: Player, deadline: flo
     entry = repository.read_entry(user_id, key)
     if entry is None:
         raise TicketExpired
-    return _answered_before(entry, scoring.request_hash(user_id, increment), known, deadline)
+    return _answered_before(entry, request_hash(user_id, increment), known, deadline)
 
 
 def _add_points(
@@ -147,7 +148,7 @@ def _add_points(
     floor: int,
     deadline: float,
 ) -> Accepted:
-    digest = scoring.request_hash(user_id, increment)
+    digest = request_hash(user_id, increment)
     undecided = False
     wait_s = 0.01
     failure: ScoreboardError = Unavailable()
@@ -162,7 +163,7 @@ def _add_points(
             if entry is None:
                 raise refusal
             return _answered_before(entry, digest, known, deadline, undecided)
-        player = scoring.increased(known, increment, now)
+        player = increased(known, increment, now)
         entry = Entry(
             user_id=user_id,
             entry_id=key,
@@ -216,7 +217,7 @@ def _time_for_a_call(deadline: float) -> bool:
 def _refusal(player: Player, increment: int, now: int) -> ScoreboardError | None:
     if player.is_banned(now):
         return Banned()
-    if player.score + increment > scoring.MAX_SCORE:
+    if player.score + increment > MAX_SCORE:
         return ScoreLimit()
     return None
 
@@ -313,4 +314,4 @@ def get_standing(*, user_id: str) -> Standing:
     except RankingUnavailable:
         pass
     score = player.score if player.version else 0
-    return Standing(user_id, score, rank, total, scoring.points_to_top10(score, get_board().rows, user_id))
+    return Standing(user_id, score, rank, total, points_to_top10(score, get_board().rows, user_id))

@@ -16,7 +16,7 @@ from django.conf import settings
 from django_cognito_jwt.validator import TokenError, TokenValidator
 
 from scores.identity.keyset import FETCH_TIMEOUT_S, REFETCH_S, KeySet, KeysUnavailable
-from scores.rules.scoring import ID_PATTERN
+from scores.rules.players import ID_PATTERN
 
 #: A caller with this scope (client credentials: the site's own server) may write for any player.
 WRITE_SCOPE = "scoreboard/score.write"

@@ -14,9 +14,9 @@ from scores.board import services
 from scores.moderation import moderating, review
 from scores.moderation.admin_forms import ULID_PATTERN, ActionForm
 from scores.moderation.admin_presentation import board_lines, done, sentence
-from scores.rules import scoring
+from scores.rules.actions import Action, moderated
 from scores.rules.errors import Invalid, Refused, ScoreboardError, VersionMoved
-from scores.rules.scoring import ID_PATTERN, Action, Player
+from scores.rules.players import ID_PATTERN, Player, RuleError
 
 #: How often an action is tried on a player who may score meanwhile.
 TRIES = 5
@@ -116,10 +116,10 @@ def preview(players: list[Player], action: Action, form: ActionForm) -> dict[str
     for player in players:
         try:
             arguments = form.arguments(now) if form.is_bound else {}
-            changed.append(scoring.moderated(player, action, now, **arguments))
+            changed.append(moderated(player, action, now, **arguments))
         except KeyError:  # a field is wrong
             return {"preview": None}
-        except scoring.RuleError as error:
+        except RuleError as error:
             forbidden = sentence(error)
     if not changed:
         return {"preview": None, "forbidden": forbidden}

@@ -8,8 +8,9 @@ from typing import Any
 
 from django import forms
 
+from scores.rules.actions import Action
 from scores.rules.names import MAX_CHARS, BadName, clean_name
-from scores.rules.scoring import MAX_SCORE, Action
+from scores.rules.players import MAX_SCORE
 
 MAX_REASON = 500
 _LASTS = {

@@ -20,14 +20,14 @@ from django.urls import URLPattern, path
 from ulid import ULID
 
 from scores.board import services
-from scores.moderation import review
+from scores.moderation import activity, review
 from scores.moderation.access import MODERATE, VIEW
 from scores.moderation.access import Player as PlayerModel
 from scores.moderation.admin_actions import FormPage, attempt, item_in, preview, rendered_in, result
 from scores.moderation.admin_forms import FORMS
 from scores.moderation.admin_presentation import done, entry_line, name_of, player_lines, state_of, when
-from scores.rules import activity, scoring
-from scores.rules.scoring import ID_PATTERN, Action, State
+from scores.rules.actions import Action, possible_actions
+from scores.rules.players import ID_PATTERN, State
 
 View = Callable[..., HttpResponse]
 
@@ -146,7 +146,7 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "page": ledger,
             "ledger": [entry_line(entry) for entry in ledger],
             "moderations": [entry_line(entry) for entry in case.moderations],
-            "actions": scoring.possible_actions(case.player.state),
+            "actions": possible_actions(case.player.state),
             "most_entries": review.MOST_ENTRIES,
         }
         return self._page(request, "player", context)

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from scores.rules.activity import changes
-from scores.rules.display import label
-from scores.rules.scoring import Action, Entry, Player, Row, State
+from scores.api.display import label
+from scores.moderation.activity import changes
+from scores.rules.actions import Action
+from scores.rules.boards import Row
+from scores.rules.entries import Entry
+from scores.rules.players import Player, State
 
 _KINDS = {"update": "update", "ticket": "update with a ticket"}
 _THINGS = {"score": "score", "name": "name", "state": "state", "bannedUntil": "banned until"}

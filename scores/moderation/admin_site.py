@@ -9,9 +9,9 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
+from scores.api.display import label
 from scores.moderation import moderating, review
 from scores.moderation.access import VIEW
-from scores.rules.display import label
 from scores.rules.errors import ScoreboardError
 
 

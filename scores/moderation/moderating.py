@@ -11,8 +11,12 @@ from collections.abc import Iterable
 from scores.board import services
 from scores.board.index_board import NOMINEES
 from scores.board.merging import current_ranking, insist, merge, recorded_floor
-from scores.rules import actions, audit_trail, scoring
-from scores.rules.actions import Order
+from scores.moderation import requests
+from scores.moderation.requests import Order
+from scores.rules import audit_trail
+from scores.rules.actions import Action, moderated
+from scores.rules.boards import Row, rows_of
+from scores.rules.entries import Entry
 from scores.rules.errors import (
     Banned,
     Conflict,
@@ -25,7 +29,7 @@ from scores.rules.errors import (
     VersionMoved,
 )
 from scores.rules.names import clean_name
-from scores.rules.scoring import Action, Entry, Player, Row
+from scores.rules.players import Player, RuleError
 from scores.stores import repository
 from scores.stores.ranking import RankingUnavailable
 from scores.stores.tables import READ_TIMEOUT_S
@@ -53,7 +57,7 @@ def moderate(
     (the player has changed), Refused (a rule forbids it; or there is no such player); Throttled, Conflict,
     Unavailable (nothing was changed); OutcomeUnknown (try again with the same entry id).
     """
-    order = actions.checked(
+    order = requests.checked(
         user_id=user_id,
         action=action,
         actor=actor,
@@ -83,7 +87,7 @@ def rename(*, user_id: str, name: str | None) -> str | None:
         if player.name == name:
             return name
         try:
-            order = Order(user_id, Action.RENAME, user_id, "", actions.new_entry_id(), name=name)
+            order = Order(user_id, Action.RENAME, user_id, "", requests.new_entry_id(), name=name)
             merge([_carry_out(order, player.version)])
             return name
         except (VersionMoved, Conflict):  # the player scores at this moment
@@ -173,10 +177,8 @@ def _moderated(order: Order, known: Player, now: int) -> Player:
     if not known.version and not own:
         raise Refused("There is no player with this id.")
     try:
-        return scoring.moderated(
-            known, order.action, now, amount=order.amount, name=order.name, until=order.until
-        )
-    except scoring.RuleError as error:
+        return moderated(known, order.action, now, amount=order.amount, name=order.name, until=order.until)
+    except RuleError as error:
         raise Refused(str(error)) from error
 
 
@@ -234,7 +236,7 @@ def preview(
 
     Raises Invalid and Refused as `moderate` does, Unavailable or Throttled.
     """
-    order = actions.checked(
+    order = requests.checked(
         user_id=user_id,
         action=action,
         actor=audit_trail.SYSTEM,
@@ -262,4 +264,4 @@ def boards(*, changed: Iterable[Player]) -> tuple[tuple[Row, ...], tuple[Row, ..
     except RankingUnavailable:
         pass
     now = repository.read_players(dict.fromkeys([*nominated, *after]))
-    return scoring.rows_of(now.values()), scoring.rows_of((now | after).values())
+    return rows_of(now.values()), rows_of((now | after).values())

@@ -10,8 +10,9 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from scores.board.merging import current_ranking
-from scores.rules import activity, scoring
-from scores.rules.scoring import ID_PATTERN, Entry, Player, State
+from scores.moderation import activity
+from scores.rules.entries import Entry
+from scores.rules.players import ID_PATTERN, Player, State, in_order
 from scores.stores import repository
 from scores.stores.ranking import RankingUnavailable
 
@@ -71,7 +72,7 @@ def ranked(*, page: int) -> Listed:
             None if ranking.is_full() else "The ranking is still being filled: not everybody is in it yet."
         )
     except RankingUnavailable:
-        best = scoring.in_order(players([user_id for user_id, _ in repository.nominees(PAGE)]))
+        best = in_order(players([user_id for user_id, _ in repository.nominees(PAGE)]))
         return Listed(best, 1, notice=f"The ranking is away: these are the best {len(best)} of the table.")
     more = str(page + 1) if above + len(user_ids) < total else None
     return Listed(players(user_ids), above + 1, total, more, notice)

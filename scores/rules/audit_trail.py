@@ -13,8 +13,10 @@ import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
+from scores.rules.actions import Action
+from scores.rules.entries import Entry
 from scores.rules.errors import Invalid
-from scores.rules.scoring import Action, Entry, Player
+from scores.rules.players import Player
 
 MAX_REASON = 500
 MAX_ACTOR = 150

@@ -15,7 +15,7 @@ from typing import Any
 import jwt
 
 from scores.rules.errors import TicketInvalid
-from scores.rules.scoring import ID_PATTERN
+from scores.rules.players import ID_PATTERN
 
 #: Shorter keys can be guessed (RFC 7518, section 3.2).
 MIN_KEY_BYTES = 32

@@ -14,8 +14,9 @@ from typing import Any
 from pynamodb.exceptions import DeleteError
 
 from scores.rules.audit_trail import PREFIX
+from scores.rules.entries import Entry
 from scores.rules.errors import Unavailable
-from scores.rules.scoring import MAX_MS, Entry
+from scores.rules.players import MAX_MS
 from scores.stores import dynamodb
 from scores.stores.repository import entry_of
 from scores.stores.tables import Erasure, LedgerEntry

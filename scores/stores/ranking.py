@@ -23,9 +23,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from scores import concurrency
-from scores.rules import scoring
+from scores.rules.boards import BOARD_ID, BOARD_SIZE, Board, Row
 from scores.rules.limits import NO_DEMAND, Demand, Left
-from scores.rules.scoring import BOARD_ID, MAX_MS, Board, Player, Row
+from scores.rules.players import MAX_MS, Player
 from scores.telemetry import metrics
 
 logger = logging.getLogger(__name__)
@@ -172,7 +172,7 @@ class Ranking:
         names = ("players", "ranking", "revision", "ready", "full", "floor", "epoch", *more)
         script = _script()
         keys = [self._key(name) for name in names]
-        return _guarded(lambda: script(keys=keys, args=(operation, scoring.BOARD_SIZE, *arguments)))
+        return _guarded(lambda: script(keys=keys, args=(operation, BOARD_SIZE, *arguments)))
 
     def merge(self, players: Iterable[Player]) -> Merge:
         """Merge stored players; older and equal versions change nothing."""

@@ -16,8 +16,11 @@ from pynamodb.exceptions import TransactWriteError
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
+from scores.rules.actions import Action
+from scores.rules.boards import BOARD_ID
+from scores.rules.entries import Entry
 from scores.rules.errors import Throttled, Unavailable
-from scores.rules.scoring import BOARD_ID, MAX_MS, Action, Entry, Player, State
+from scores.rules.players import MAX_MS, Player, State
 from scores.stores import dynamodb, tables
 from scores.stores.tables import Erasure, LedgerEntry, TableState, UserScore
 

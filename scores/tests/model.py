@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from scores.rules import audit_trail, scoring
-from scores.rules.actions import Order
-from scores.rules.scoring import Action, Board, Player, Row, State, in_order, rows_of
+from scores.moderation.requests import Order
+from scores.rules import audit_trail
+from scores.rules.actions import Action, moderated
+from scores.rules.boards import Board, Row, rows_of
+from scores.rules.players import Player, RuleError, State, in_order, increased
 
 #: Small numbers, so that a handful of players is enough to get past every limit.
 SMALL = {"NOMINATED": 4, "FLOOR_RANK": 6, "MIN_CONTENDERS": 4, "FLOOR_GRACE_MS": 0, "MERGE_GRACE_S": 0}
@@ -49,7 +51,7 @@ class Model:
         known = self.players.get(user_id, Player(user_id))
         if known.is_banned(self.now):
             return "banned", 0
-        player = scoring.increased(known, increment, self.now)
+        player = increased(known, increment, self.now)
         self.ledger[user_id, key] = (increment, player.score)
         self._store(player, known, fault)
         return "accepted", player.score
@@ -76,10 +78,10 @@ class Model:
 
     def _moderate(self, known: Player, order: Order, fault: str) -> str:
         try:
-            player = scoring.moderated(
+            player = moderated(
                 known, order.action, self.now, amount=order.amount, name=order.name, until=order.until
             )
-        except scoring.RuleError:
+        except RuleError:
             return "refused"
         if order.entry_id:
             self.done[order.user_id, order.entry_id] = order

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from scores.board import services
-from scores.rules import scoring
-from scores.rules.actions import Order
-from scores.rules.scoring import Action, Player
+from scores.moderation.requests import Order
+from scores.rules.actions import Action
+from scores.rules.boards import rows_of
+from scores.rules.players import Player, in_order
 from scores.stores import repository
 from scores.tests import model
 from scores.tests.model import MERGE_LOST, OK, REDIS_AWAY, Model
@@ -116,7 +117,7 @@ class ModelMachine(RuleBasedStateMachine):
     @rule(first=st.integers(0, 9), count=st.integers(3, 9), fault=FAULTS)
     def ban_many(self, first: int, count: int, fault: str) -> None:
         """The top goes, one after another."""
-        for row in scoring.in_order(self.model.table().values())[first : first + count]:
+        for row in in_order(self.model.table().values())[first : first + count]:
             self._moderate(self._order(row.user_id, Action.BAN), fault)
 
     def _order(self, user_id: str, action: Action, **options: Any) -> Order:
@@ -162,9 +163,9 @@ class ModelMachine(RuleBasedStateMachine):
         for number, world in enumerate(self.worlds):
             board = world.board()
             assert board is not None
-            assert board.rows == scoring.rows_of(world.table().values())
+            assert board.rows == rows_of(world.table().values())
             assert world.top() == [
-                p.user_id for p in scoring.in_order(world.table().values())[: model.SMALL["NOMINATED"]]
+                p.user_id for p in in_order(world.table().values())[: model.SMALL["NOMINATED"]]
             ]
             assert world.broken_ledgers() == []
             assert world.updates() == self.answered
@@ -254,7 +255,7 @@ def test_old_contenders_do_not_hide_who_stands_between(running_stores, monkeypat
     world.flush()
     world.reconcile(False)
     board = world.board()
-    assert board is not None and board.rows == scoring.rows_of(world.table().values())
+    assert board is not None and board.rows == rows_of(world.table().values())
     assert board.rows[0].user_id == "u0"
 
 

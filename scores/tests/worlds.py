@@ -6,10 +6,13 @@ import dataclasses
 
 from scores.board import merging, services
 from scores.moderation import moderating
+from scores.moderation.requests import Order
 from scores.rules import audit_trail
-from scores.rules.actions import Order
+from scores.rules.actions import Action
+from scores.rules.boards import Board
+from scores.rules.entries import Entry
 from scores.rules.errors import ScoreboardError
-from scores.rules.scoring import Action, Board, Entry, Player
+from scores.rules.players import Player
 from scores.stores import ranking, repository
 from scores.stores.ranking import Ranking, RankingUnavailable
 from scores.tests.model import OK, REDIS_AWAY, SMALL

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from scores.board import merging, services
 from scores.moderation import moderating
 from scores.rules import audit_trail
+from scores.rules.actions import Action
 from scores.rules.errors import ScoreboardError
-from scores.rules.scoring import Action, State
+from scores.rules.players import State
 from scores.stores import ledger, repository
 
 logger = logging.getLogger(__name__)

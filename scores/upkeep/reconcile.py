@@ -20,9 +20,9 @@ from itertools import islice
 from django.conf import settings
 
 from scores.board import merging, services
-from scores.rules import scoring
+from scores.rules.entries import chain_problem
 from scores.rules.errors import Unavailable
-from scores.rules.scoring import Player
+from scores.rules.players import MAX_SCORE, Player, in_order
 from scores.stores import repository
 from scores.stores.ranking import Ranking, RankingUnavailable
 from scores.stores.tables import TableState
@@ -91,7 +91,7 @@ def reconcile_ranking() -> int:
         if not found:  # else others have moved up, whom nobody has checked
             break
     if floor_due:
-        _set_floor(ranking, state, scoring.in_order(stored.values()), set(indexed))
+        _set_floor(ranking, state, in_order(stored.values()), set(indexed))
     erasures.sweep_erased(within_s=erasures.PER_ROUND_S)
     return repaired
 
@@ -228,7 +228,7 @@ def _scan_and_merge(
     if dropped_at is not None and started_at >= dropped_at + FLOOR_GRACE_MS:
         # Nobody below the last one was checked, and others may share its score: start above it.
         floor = best[0][2].score + 1 if len(best) == FLOOR_RANK else 0
-        repository.settle_floor(min(floor, scoring.MAX_SCORE), int(dropped_at))
+        repository.settle_floor(min(floor, MAX_SCORE), int(dropped_at))
 
 
 def _batches(players: Iterator[tuple[Player, bool]], size: int) -> Iterator[list[tuple[Player, bool]]]:
@@ -273,5 +273,5 @@ def _chain_problem(user_id: str, tries: int = 20) -> str | None:
         player = repository.read_player(user_id) or Player(user_id)
         if before.version == player.version:
             retention_ms = settings.SCOREBOARD_LEDGER_DAYS * 86_400_000
-            return scoring.chain_problem(entries, player, retention_ms, services.now_ms())
+            return chain_problem(entries, player, retention_ms, services.now_ms())
     raise Unavailable(f"{user_id} is being written too often to be checked; try again.")

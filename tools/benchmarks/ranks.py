@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from tools.devstack.processes.parts import start_valkey
 
 if TYPE_CHECKING:
-    from scores.rules.scoring import Player
+    from scores.rules.players import Player
     from scores.stores.ranking import Ranking
 
 BATCH = 200
@@ -59,7 +59,7 @@ def measure(count: int) -> None:
 
 def made_up(count: int) -> list[Player]:
     """Players with ids as Cognito gives them; many share a score, some even the millisecond."""
-    from scores.rules.scoring import Player
+    from scores.rules.players import Player
 
     dice = random.Random(SEED)
     start = 1_700_000_000_000

@@ -58,7 +58,7 @@ def arm() -> None:
     """Put the points in place. Needs Django to be set up."""
     from realtime import broadcaster
     from scores.board import merging
-    from scores.rules.scoring import Entry
+    from scores.rules.entries import Entry
     from scores.stores import repository
 
     commit, announce, publish = repository.commit, merging.announce, broadcaster._publish
@@ -120,8 +120,8 @@ def moderate(player: str, action: str, entry_id: str, amount: int, until: int | 
     """One action on the player as it is now; {"version"} or {"error"}."""
     from scores.board import services
     from scores.moderation import moderating
+    from scores.rules.actions import Action
     from scores.rules.errors import ScoreboardError
-    from scores.rules.scoring import Action
 
     try:
         after = moderating.moderate(

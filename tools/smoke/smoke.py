@@ -16,7 +16,7 @@ import httpx
 from websockets.exceptions import WebSocketException
 
 from scores.identity.machine_client import TokenRefused, fetch_token
-from scores.rules.scoring import ID_PATTERN
+from scores.rules.players import ID_PATTERN
 from tools.devstack.console import say
 from tools.devstack.errors import StackError
 from tools.smoke import checks

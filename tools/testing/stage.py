@@ -5,7 +5,8 @@ from __future__ import annotations
 from scores.board import merging, services
 from scores.identity.verifier import WRITE_SCOPE, Identity
 from scores.rules import limits
-from scores.rules.scoring import Board, Player, Row, rows_of
+from scores.rules.boards import Board, Row, rows_of
+from scores.rules.players import Player
 from scores.stores import dynamodb, ranking, repository, tables
 from scores.upkeep import reconcile
 

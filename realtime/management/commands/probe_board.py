@@ -21,8 +21,8 @@ from realtime.probe import client_tls
 from realtime.probe.comparison import Comparison
 from scores.board.index_board import rows_in_table
 from scores.identity.machine_client import TokenRefused, fetch_token
+from scores.rules.boards import Row
 from scores.rules.errors import Unavailable
-from scores.rules.scoring import Row
 from scores.telemetry import emf, metrics
 
 logger = logging.getLogger(__name__)

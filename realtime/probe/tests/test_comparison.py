@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.probe.comparison import Comparison
-from scores.rules.scoring import Row
+from scores.rules.boards import Row
 
 
 def rows(*players: tuple[str, int]) -> list[Row]:

@@ -17,7 +17,7 @@ from django.core.management import CommandError, call_command
 from scores.board import merging
 from scores.identity import local_issuer
 from scores.identity.verifier import WRITE_SCOPE
-from scores.rules.scoring import Player
+from scores.rules.players import Player
 from scores.stores import repository
 from tools.devstack.install.files import ROOT
 from tools.devstack.processes.part import Part

@@ -17,7 +17,7 @@ django.setup()
 from realtime import hub  # noqa: E402
 from realtime.server import server, websocket  # noqa: E402
 from scoreboard_site.asgi import application  # noqa: E402
-from scores.rules.scoring import Board, Row  # noqa: E402
+from scores.rules.boards import Board, Row  # noqa: E402
 
 INTERVAL_S = float(os.environ.get("PUMP_INTERVAL_S", "0.005"))
 

@@ -8,9 +8,9 @@ from django.core.checks import CheckMessage
 from scores import checks
 from scores.identity import local_issuer
 from scores.moderation import moderating
+from scores.rules.actions import Action
 from scores.rules.errors import Banned, Refused
 from scores.rules.names import BadName
-from scores.rules.scoring import Action
 from scores.stores import repository
 from tools.testing import stage
 

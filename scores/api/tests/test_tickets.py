@@ -17,7 +17,7 @@ from scores.board import services
 from scores.identity.verifier import WRITE_SCOPE
 from scores.rules import tickets
 from scores.rules.errors import TicketInvalid
-from scores.rules.scoring import ID_PATTERN
+from scores.rules.players import ID_PATTERN
 from scores.rules.tickets import Ticket
 from scores.stores import repository
 from tools.devstack.install.testtools import find_node

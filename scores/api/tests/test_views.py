@@ -10,8 +10,8 @@ from django.test import Client
 from scores.board.tests.test_services import moderate
 from scores.identity import local_issuer
 from scores.identity.verifier import WRITE_SCOPE
-from scores.rules import scoring
-from scores.rules.scoring import Action
+from scores.rules.actions import Action
+from scores.rules.players import ID_PATTERN, MAX_SCORE
 from scores.stores import repository
 from scores.upkeep import reconcile
 
@@ -69,7 +69,7 @@ def test_the_same_key_is_answered_alike_quoted_or_not():
 def test_an_odd_key_is_refused_and_a_usable_one_is_answered(key):
     response = update({"userId": "ann", "increment": 1}, Idempotency_Key=key)
     assert_problem(response, 400, "invalid")
-    assert scoring.ID_PATTERN.fullmatch(response["Idempotency-Key"])
+    assert ID_PATTERN.fullmatch(response["Idempotency-Key"])
     assert repository.read_player("ann") is None
 
 
@@ -179,7 +179,7 @@ def test_an_unknown_host_is_400():
 
 def test_a_banned_player_and_a_full_score_are_said_so():
     update({"userId": "ann", "increment": 1})
-    moderate("ann", Action.ADJUST, amount=scoring.MAX_SCORE - 1)
+    moderate("ann", Action.ADJUST, amount=MAX_SCORE - 1)
     assert_problem(update({"userId": "ann", "increment": 1}), 409, "score_limit")
     moderate("ann", Action.BAN)
     assert_problem(update({"userId": "ann", "increment": 1}), 403, "banned")

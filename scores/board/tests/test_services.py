@@ -10,7 +10,7 @@ import pytest
 from scores.board import index_board, merging, services
 from scores.board.services import Accepted
 from scores.moderation import moderating
-from scores.rules import scoring
+from scores.rules.actions import Action
 from scores.rules.errors import (
     Banned,
     Forbidden,
@@ -21,7 +21,7 @@ from scores.rules.errors import (
     Unavailable,
     VersionMoved,
 )
-from scores.rules.scoring import Action, Player, State
+from scores.rules.players import MAX_SCORE, Player, State
 from scores.stores import ranking, repository
 from scores.stores.ranking import RankingUnavailable
 from scores.upkeep import reconcile
@@ -98,7 +98,7 @@ def test_a_stale_guess_costs_a_try_and_no_points():
 
 def test_the_score_limit_is_a_refusal_but_not_for_what_was_accepted():
     add("ann", 10, "k1")
-    moderate("ann", Action.ADJUST, amount=scoring.MAX_SCORE - 10)
+    moderate("ann", Action.ADJUST, amount=MAX_SCORE - 10)
     with pytest.raises(ScoreLimit):
         add("ann", 1, "k2")
     assert add("ann", 10, "k1") == Accepted(10, replayed=True)

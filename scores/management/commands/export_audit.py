@@ -12,8 +12,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from scores.management.arguments import instant
 from scores.rules import audit_trail
+from scores.rules.actions import Action
 from scores.rules.errors import ScoreboardError
-from scores.rules.scoring import ID_PATTERN, MAX_MS, Action
+from scores.rules.players import ID_PATTERN, MAX_MS
 from scores.stores import ledger
 
 PROGRESS_EVERY_S = 2.0

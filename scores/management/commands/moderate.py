@@ -17,10 +17,12 @@ from django.core.management.base import (
 
 from scores.board import services
 from scores.management.arguments import duration, instant
-from scores.moderation import moderating
-from scores.rules import actions, audit_trail
+from scores.moderation import moderating, requests
+from scores.rules import audit_trail
+from scores.rules.actions import Action
+from scores.rules.boards import Row
 from scores.rules.errors import Invalid, OutcomeUnknown, ScoreboardError, Unavailable, VersionMoved
-from scores.rules.scoring import Action, Player, Row
+from scores.rules.players import Player
 from scores.upkeep import erasures
 
 REFUSED, USAGE, AWAY = 1, 2, 3
@@ -98,7 +100,7 @@ class Command(BaseCommand):
         who_and_why = {"actor": options["actor"] or _login(), "reason": options["reason"]}
         try:  # all of it, before anything is done
             for user_id in user_ids:
-                actions.checked(user_id=user_id, entry_id=options["entry_id"], **who_and_why, **change)
+                requests.checked(user_id=user_id, entry_id=options["entry_id"], **who_and_why, **change)
         except Invalid as error:
             raise CommandError(f"{user_id}: {error}", returncode=USAGE) from error
         status = 0

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from scores.identity import local_issuer
 from scores.identity.verifier import WRITE_SCOPE
-from scores.rules.scoring import ID_PATTERN
+from scores.rules.players import ID_PATTERN
 
 
 class Command(BaseCommand):

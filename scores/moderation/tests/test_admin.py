@@ -12,7 +12,9 @@ import pytest
 
 from scores.identity import local_issuer
 from scores.moderation import moderating
-from scores.rules.scoring import Action, Entry, Player, State
+from scores.rules.actions import Action
+from scores.rules.entries import Entry
+from scores.rules.players import Player, State
 from scores.stores import repository
 from tools.testing import stage
 from tools.testing.moderators import PASSWORD, AdminSite, Moderator, admin_site, words

@@ -22,8 +22,8 @@ from scores.board.tests.test_services import moderate
 from scores.identity import local_issuer
 from scores.identity.verifier import WRITE_SCOPE
 from scores.moderation import moderating
-from scores.rules import scoring
-from scores.rules.scoring import Action, State
+from scores.rules.actions import Action
+from scores.rules.players import State, increased
 from scores.stores import ranking, repository
 from scores.upkeep import reconcile
 from scores.upkeep.tests.test_reconcile import store
@@ -242,7 +242,7 @@ def test_a_second_tab_a_late_write_and_the_cache_bring_no_banned_player_back(two
     with watching(two) as watchers:
         until(lambda: shows_truth(*watchers))
         moderate(first, Action.BAN)
-        merging.current_ranking().merge([scoring.increased(known, 5, services.now_ms()), known])
+        merging.current_ranking().merge([increased(known, 5, services.now_ms()), known])
         for part in two:
             assert post(part, token, first, 10, "tab").status_code == 403
         ranking._client().flushall()

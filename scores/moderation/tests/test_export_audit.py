@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 
 from scores.board.tests.test_services import moderate
 from scores.moderation import moderating
-from scores.rules.scoring import Action
+from scores.rules.actions import Action
 from scores.stores import repository, tables
 from tools.testing import stage
 

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from scores.moderation import moderating
+from scores.rules.actions import Action
 from scores.rules.errors import Unavailable
-from scores.rules.scoring import Action
 from scores.stores import repository
 from scores.upkeep import reconcile
 from tools.devstack.processes.ports import free_port

@@ -6,7 +6,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from scores.board.tests.test_services import moderate
-from scores.rules.scoring import Action, State
+from scores.rules.actions import Action
+from scores.rules.players import State
 from scores.stores import ledger, repository
 from scores.upkeep import reconcile
 from tools.testing import stage

@@ -11,7 +11,9 @@ import pytest
 
 from scores.board import services
 from scores.moderation import moderating
-from scores.rules import audit_trail, scoring
+from scores.rules import audit_trail
+from scores.rules.actions import Action
+from scores.rules.entries import Entry
 from scores.rules.errors import (
     Conflict,
     Invalid,
@@ -23,7 +25,7 @@ from scores.rules.errors import (
     Unavailable,
     VersionMoved,
 )
-from scores.rules.scoring import Action, Entry
+from scores.rules.players import MAX_SCORE
 from scores.stores import repository
 from scores.upkeep import reconcile
 from tools.testing import stage
@@ -64,7 +66,7 @@ def test_an_order_that_makes_no_sense_changes_nothing(player):
         (Action.UNBAN, {}),
         (Action.RENAME, {"name": None}),
         (Action.ADJUST, {"amount": -11}),
-        (Action.ADJUST, {"amount": scoring.MAX_SCORE}),
+        (Action.ADJUST, {"amount": MAX_SCORE}),
         (Action.BAN, {"until": 1}),
     ],
 )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from scores.board import services
-from scores.moderation import moderating, review
-from scores.rules import activity, audit_trail, scoring
-from scores.rules.scoring import Action, Player, State
+from scores.moderation import activity, moderating, review
+from scores.rules import audit_trail
+from scores.rules.actions import Action, moderated
+from scores.rules.players import Player, State
 from scores.rules.tickets import Ticket
 from scores.stores import ranking, repository
 from scores.stores.ranking import RankingUnavailable
@@ -117,10 +118,7 @@ def test_what_was_entered_since_is_told_oldest_first(twelve):
 
 
 def test_the_board_after_lets_the_next_ones_move_up(twelve):
-    banned = [
-        scoring.moderated(player, Action.BAN, 1)
-        for player in review.players([f"USER-{n}" for n in (1, 2, 3)])
-    ]
+    banned = [moderated(player, Action.BAN, 1) for player in review.players([f"USER-{n}" for n in (1, 2, 3)])]
     now, after = moderating.boards(changed=banned)
     assert [row.user_id for row in now] == [f"USER-{n}" for n in range(1, 11)]
     assert [row.user_id for row in after] == [f"USER-{n}" for n in range(4, 13)]

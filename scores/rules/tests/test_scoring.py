@@ -2,16 +2,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scores.rules import scoring
-from scores.rules.scoring import Action, Board, Entry, Player, Row, RuleError, State
+from scores.rules.actions import Action, moderated
+from scores.rules.boards import Board, Row, points_to_top10, rows_of
+from scores.rules.entries import Entry, chain_problem
+from scores.rules.players import MAX_MS, MAX_SCORE, Player, RuleError, State, in_order, increased
 
 IDS = st.from_regex(r"[A-Za-z0-9_.:@-]{1,8}", fullmatch=True)
 PLAYERS = st.builds(
     Player,
     user_id=IDS,
-    score=st.integers(1, 3) | st.integers(1, scoring.MAX_SCORE),
+    score=st.integers(1, 3) | st.integers(1, MAX_SCORE),
     version=st.integers(1, 5),
-    reached_at=st.integers(0, 3) | st.integers(0, scoring.MAX_MS),
+    reached_at=st.integers(0, 3) | st.integers(0, MAX_MS),
 )
 
 
@@ -19,56 +21,54 @@ PLAYERS = st.builds(
 def test_keys_read_backwards_are_the_total_order(players):
     by_rule = sorted(players, key=lambda p: p.user_id.encode(), reverse=True)
     by_rule.sort(key=lambda p: (-p.score, p.reached_at))
-    assert scoring.in_order(players) == by_rule
+    assert in_order(players) == by_rule
 
 
 @pytest.mark.parametrize("state", set(State) - {State.ACTIVE})
 def test_only_active_players_are_on_the_board(state):
-    assert scoring.rows_of([Player("a", 5, 1, 1, state=state), Player("b", 1, 1, 1)]) == (
-        Row(1, "b", None, 1),
-    )
+    assert rows_of([Player("a", 5, 1, 1, state=state), Player("b", 1, 1, 1)]) == (Row(1, "b", None, 1),)
 
 
 def test_the_board_has_ten_rows():
-    rows = scoring.rows_of(Player(f"u{i}", i, 1, 1) for i in range(12))
+    rows = rows_of(Player(f"u{i}", i, 1, 1) for i in range(12))
     assert [row.rank for row in rows] == list(range(1, 11))
     assert [row.score for row in rows] == list(range(11, 1, -1))
 
 
 def test_nobody_is_on_the_board_without_points():
-    assert scoring.rows_of([Player("a", 0, 1, 1, name="Buy this")]) == ()
+    assert rows_of([Player("a", 0, 1, 1, name="Buy this")]) == ()
 
 
 def test_hidden_and_held_players_go_on_counting():
     for state in (State.HIDDEN, State.HELD):
-        assert scoring.increased(Player("a", 5, 1, 1, state=state), 2, 9) == Player("a", 7, 2, 9, state=state)
+        assert increased(Player("a", 5, 1, 1, state=state), 2, 9) == Player("a", 7, 2, 9, state=state)
 
 
 def test_an_ended_ban_and_an_erased_player_become_active():
     banned = Player("a", 5, 1, 1, state=State.BANNED, banned_until=8)
     assert not banned.is_banned(8)
-    assert scoring.increased(banned, 2, 9) == Player("a", 7, 2, 9)
-    assert scoring.increased(Player("a", 0, 3, 1, state=State.ERASED), 2, 9) == Player("a", 2, 4, 9)
+    assert increased(banned, 2, 9) == Player("a", 7, 2, 9)
+    assert increased(Player("a", 0, 3, 1, state=State.ERASED), 2, 9) == Player("a", 2, 4, 9)
 
 
 def test_a_score_stays_exact_in_every_language():
-    assert scoring.increased(Player("a", scoring.MAX_SCORE - 1), 1, 1).score == scoring.MAX_SCORE
+    assert increased(Player("a", MAX_SCORE - 1), 1, 1).score == MAX_SCORE
     with pytest.raises(RuleError):
-        scoring.increased(Player("a", scoring.MAX_SCORE), 1, 1)
+        increased(Player("a", MAX_SCORE), 1, 1)
 
 
 def test_a_rename_or_a_hide_does_not_touch_when_the_score_was_reached():
     before = Player("a", 5, 1, 77)
     for action in (Action.HIDE, Action.BAN, Action.RENAME, Action.ERASE):
-        assert scoring.moderated(before, action, 99, name="Ann").reached_at == 77
-    assert scoring.moderated(before, Action.ADJUST, 99, amount=-5).reached_at == 99
+        assert moderated(before, action, 99, name="Ann").reached_at == 77
+    assert moderated(before, Action.ADJUST, 99, amount=-5).reached_at == 99
 
 
 @pytest.mark.parametrize(
     ("player", "action", "options"),
     [
         (Player("a", 5, 1), Action.ADJUST, {"amount": -6}),
-        (Player("a", 5, 1), Action.ADJUST, {"amount": scoring.MAX_SCORE}),
+        (Player("a", 5, 1), Action.ADJUST, {"amount": MAX_SCORE}),
         (Player("a", 5, 1), Action.UNHIDE, {}),
         (Player("a", 5, 1), Action.UNBAN, {}),
         (Player("a", 5, 1), Action.BAN, {"until": 9}),
@@ -79,11 +79,11 @@ def test_a_rename_or_a_hide_does_not_touch_when_the_score_was_reached():
 )
 def test_a_moderation_that_does_not_fit_is_refused(player, action, options):
     with pytest.raises(RuleError):
-        scoring.moderated(player, action, 9, **options)
+        moderated(player, action, 9, **options)
 
 
 def test_erasing_leaves_neither_score_nor_name():
-    assert scoring.moderated(Player("a", 5, 3, 7, name="Ann"), Action.ERASE, 9) == Player(
+    assert moderated(Player("a", 5, 3, 7, name="Ann"), Action.ERASE, 9) == Player(
         "a", 0, 4, 7, state=State.ERASED
     )
 
@@ -96,7 +96,7 @@ TEN = tuple(Row(i, f"u{i}", None, 100 - i) for i in range(1, 11))
     [(0, TEN[:9], "x", 0), (0, TEN, "u3", 0), (80, TEN, "x", 11), (90, TEN, "x", 1), (0, (), "x", 0)],
 )
 def test_points_to_the_board(score, rows, user_id, points):
-    assert scoring.points_to_top10(score, rows, user_id) == points
+    assert points_to_top10(score, rows, user_id) == points
 
 
 def test_as_of_is_a_utc_instant_with_milliseconds():
@@ -119,7 +119,7 @@ WHOLE = [entry(1, 5, 5, previous_at=0), entry(2, 3, 8), entry(3, -8, 0)]
 
 
 def problem(entries, player):
-    return scoring.chain_problem(entries, player, 30 * DAY, NOW)
+    return chain_problem(entries, player, 30 * DAY, NOW)
 
 
 def test_a_whole_chain_has_no_problem():

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scores.rules import scoring
-from scores.rules.scoring import Player, State, in_order, rows_of
+from scores.rules.boards import rows_of
+from scores.rules.players import MAX_MS, MAX_SCORE, Player, State, in_order
 from scores.stores import ranking
 from scores.stores.ranking import Breaker, Ranking, RankingUnavailable
 
@@ -25,9 +25,9 @@ VERSIONS = st.lists(
     st.builds(
         Player,
         user_id=st.sampled_from([f"u{i}" for i in range(14)]),
-        score=st.integers(0, 5) | st.integers(0, scoring.MAX_SCORE),
+        score=st.integers(0, 5) | st.integers(0, MAX_SCORE),
         version=st.integers(1, 2**53 - 1),
-        reached_at=st.integers(0, 2) | st.integers(0, scoring.MAX_MS),
+        reached_at=st.integers(0, 2) | st.integers(0, MAX_MS),
         name=st.none() | st.text(min_size=1, max_size=5).filter(lambda name: "\0" not in name),
         state=st.sampled_from([State.ACTIVE, State.ACTIVE, State.HIDDEN]),
     ),
@@ -77,9 +77,9 @@ def test_only_a_change_of_the_visible_ten_is_a_new_revision(ranked):
 
 
 def test_the_largest_numbers_come_back_exactly(ranked):
-    top = Player("top", scoring.MAX_SCORE, 2**53 - 1, scoring.MAX_MS)
-    ranked.merge([top, Player("next", scoring.MAX_SCORE - 1, 1, 0)])
-    assert [row.score for row in ranked.board().rows] == [scoring.MAX_SCORE, scoring.MAX_SCORE - 1]
+    top = Player("top", MAX_SCORE, 2**53 - 1, MAX_MS)
+    ranked.merge([top, Player("next", MAX_SCORE - 1, 1, 0)])
+    assert [row.score for row in ranked.board().rows] == [MAX_SCORE, MAX_SCORE - 1]
     assert ranked.guess("top") == (top, 0)
 
 

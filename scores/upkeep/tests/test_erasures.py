@@ -11,8 +11,10 @@ import pytest
 from scores.board import merging
 from scores.board.tests.test_services import moderate
 from scores.moderation import moderating
+from scores.rules.actions import Action
+from scores.rules.boards import BOARD_ID
 from scores.rules.errors import KeyReused, Unavailable
-from scores.rules.scoring import BOARD_ID, Action, Player, State
+from scores.rules.players import Player, State
 from scores.stores import ledger, ranking, repository, tables
 from scores.stores.ranking import RankingUnavailable
 from scores.upkeep import erasures, reconcile

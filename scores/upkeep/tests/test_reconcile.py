@@ -14,8 +14,10 @@ from scores.board import merging, services
 from scores.board.tests.test_services import add, moderate
 from scores.management.commands import rebuild_ranking as rebuild_command
 from scores.moderation import moderating
+from scores.rules.actions import Action
+from scores.rules.boards import BOARD_ID
 from scores.rules.errors import Unavailable
-from scores.rules.scoring import BOARD_ID, Action, Player, State
+from scores.rules.players import Player, State
 from scores.stores import dynamodb, ranking, repository, tables
 from scores.upkeep import reconcile
 from tools.testing import stage

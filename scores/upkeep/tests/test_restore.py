@@ -9,7 +9,7 @@ from django.core.management import call_command
 
 from scores.board import merging, services
 from scores.board.tests.test_services import moderate
-from scores.rules.scoring import Action
+from scores.rules.actions import Action
 from scores.stores import dynamodb, ranking, repository, tables
 from scores.upkeep import reconcile
 from tools.testing import stage

@@ -16,7 +16,7 @@ from tools.benchmarks.rivals.driver import ROWS, drive, now_us
 
 from realtime.server import server  # isort: skip
 from realtime.hub import hub
-from scores.rules.scoring import Board, Row
+from scores.rules.boards import Board, Row
 
 _rows = tuple(Row(r["rank"], r["userId"], r["name"], r["score"]) for r in ROWS)
 _board = Board(_rows, now_us(), now_us() // 1000)

@@ -58,7 +58,7 @@ def _fill(count: int, env: dict[str, str], valkey: Part, prefix: str) -> World:
     django.setup()
     from scores.identity import local_issuer
     from scores.identity.verifier import WRITE_SCOPE
-    from scores.rules.scoring import in_order
+    from scores.rules.players import in_order
     from scores.stores import ranking as door
     from tools.benchmarks.ranks import BATCH, made_up
 
@@ -95,7 +95,7 @@ def _store(url: str, table: str, chosen: list[Any], everybody: list[Any]) -> str
     """Write the chosen players as repository.commit would, and the floor; the table's generation."""
     import botocore.session
 
-    from scores.rules.scoring import BOARD_ID
+    from scores.rules.boards import BOARD_ID
     from scores.stores.tables import SCHEMA
     from scores.upkeep.reconcile import FLOOR_RANK
 

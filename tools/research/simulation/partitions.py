@@ -22,7 +22,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
-from scores.rules.scoring import BOARD_ID, Player, increased
+from scores.rules.boards import BOARD_ID
+from scores.rules.players import Player, increased
 from scores.upkeep.reconcile import FLOOR_DUE_S, FLOOR_RANK
 
 #: Units per second of one partition (reads: tools/research/simulation/reads.py).

@@ -222,7 +222,7 @@ def _quantiles(activity: Any, design: Design, parts: int) -> tuple[str, ...]:
 
 def measured_costs() -> Costs:
     """Redis' own processor time for a board and for a poke, and our process' for a delivery."""
-    from scores.rules.scoring import Player
+    from scores.rules.players import Player
     from scores.stores import ranking as door
     from tools.research.simulation.tier import Costs, measured_delivery_s
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from realtime.audience import Frame
 from realtime.hub import ALIVE_S, MIN_INTERVAL_S, POLL_S, _encode
-from scores.rules.scoring import Board, Row
+from scores.rules.boards import Board, Row
 
 #: One way between two machines of a region (s).
 HOP_S = 0.0005

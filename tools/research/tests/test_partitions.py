@@ -7,7 +7,9 @@ from collections import Counter
 
 import pytest
 
-from scores.rules.scoring import BOARD_ID, Entry, Player, State, increased
+from scores.rules.boards import BOARD_ID
+from scores.rules.entries import Entry
+from scores.rules.players import Player, State, increased
 from scores.stores import repository, tables
 from tools.research.simulation.partitions import (
     Activity,

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from realtime import events
+from scores.api import display
 from scores.api.page import MODULES
-from scores.rules import display
 from tools.devstack.install.chromium import NODE
 from tools.devstack.install.files import ROOT
 

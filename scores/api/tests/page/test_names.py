@@ -60,7 +60,7 @@ PAYLOADS = [
 def store_name(user_id: str, name: str) -> None:
     """Put a name into the table past all validation, as a careless import would."""
     from scores.board import merging
-    from scores.rules.scoring import Entry
+    from scores.rules.entries import Entry
     from scores.stores import repository
 
     def store() -> None:

@@ -6,9 +6,10 @@ import itertools
 
 import pytest
 
-from scores.rules import actions, scoring
+from scores.moderation import requests
+from scores.rules.actions import Action, moderated
 from scores.rules.errors import Invalid
-from scores.rules.scoring import Action, Player, State
+from scores.rules.players import Player, RuleError, State
 
 
 @pytest.mark.parametrize(
@@ -46,21 +47,21 @@ from scores.rules.scoring import Action, Player, State
 )
 def test_an_order_that_makes_no_sense_is_invalid(options):
     order = {"user_id": "ann", "action": Action.HIDE, "actor": "mod", "reason": "because"}
-    assert actions.checked(**order).action is Action.HIDE
+    assert requests.checked(**order).action is Action.HIDE
     with pytest.raises(Invalid):
-        actions.checked(**order | options)
+        requests.checked(**order | options)
 
 
 def test_a_reason_is_kept_in_one_form():
     reason = "  Cafe\u0301 closed\r\nfor\tgood 🏳️‍🌈 \n"
-    order = actions.checked(user_id="ann", action=Action.HIDE, actor="mod", reason=reason)
+    order = requests.checked(user_id="ann", action=Action.HIDE, actor="mod", reason=reason)
     assert order.reason == "Café closed\nfor good 🏳️‍🌈"
 
 
 def test_held_is_reachable_by_no_action_but_could_be_left():
     """Reserved for a rule that suspects a player, who then counts out of sight until a moderator looks."""
     states = {
-        scoring.moderated(Player("a", 5, 3, 1, "Bo", state, None), action, 9, amount=1, name=None).state
+        moderated(Player("a", 5, 3, 1, "Bo", state, None), action, 9, amount=1, name=None).state
         for state, action in itertools.product(set(State) - {State.HELD}, Action)
         if _fits(state, action)
     }
@@ -72,12 +73,12 @@ def test_held_is_reachable_by_no_action_but_could_be_left():
         (Action.BAN, State.BANNED),
         (Action.ERASE, State.ERASED),
     ):
-        assert scoring.moderated(held, action, 9).state is state
+        assert moderated(held, action, 9).state is state
 
 
 def _fits(state, action):
     try:
-        scoring.moderated(Player("a", 5, 3, 1, "Bo", state, None), action, 9, amount=1, name=None)
-    except scoring.RuleError:
+        moderated(Player("a", 5, 3, 1, "Bo", state, None), action, 9, amount=1, name=None)
+    except RuleError:
         return False
     return True

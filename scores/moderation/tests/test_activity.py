@@ -8,8 +8,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scores.rules.activity import CURVE_STEPS, changes, curve, newest_first, signals
-from scores.rules.scoring import Entry
+from scores.moderation.activity import CURVE_STEPS, changes, curve, newest_first, signals
+from scores.rules.entries import Entry
 
 NOW = 10_000_000_000
 

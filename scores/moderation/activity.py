@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from scores.rules.scoring import Entry
+from scores.rules.entries import Entry
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 #: A curve has at most this many steps; more would not be seen.

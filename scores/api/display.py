@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from scores.rules.scoring import Board, Row
+from scores.rules.boards import Board, Row
 
 #: Patterns a player can wear; which one follows from the id.
 SILKS = 48
