@@ -5,43 +5,16 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 
 from scores.api import problems
+from scores.api.headers import SECURITY_HEADERS
 from scores.rules.errors import Invalid
 from scores.telemetry.logs import request_id
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
-
-
-def _security_headers() -> dict[str, str]:
-    # 'self' covers the socket of the same origin; no inline code or style anywhere. Signing in exchanges
-    # a code for a token at the pool's own domain.
-    connect = " ".join(filter(None, ["'self'", settings.COGNITO_DOMAIN]))
-    static = urlsplit(settings.STATIC_URL)
-    files = f"'self' {static.scheme}://{static.netloc}" if static.netloc else "'self'"
-    headers = {
-        "Content-Security-Policy": (
-            f"default-src 'none'; script-src {files}; style-src {files}; img-src {files} data:; "
-            f"font-src {files}; connect-src {connect}; manifest-src {files}; base-uri 'none'; "
-            "form-action 'none'; frame-ancestors 'none'"
-        ),
-        "X-Content-Type-Options": "nosniff",
-        "X-Frame-Options": "DENY",
-        "Referrer-Policy": "same-origin",
-        "Cross-Origin-Opener-Policy": "same-origin",
-    }
-    if settings.SECURE_HSTS_SECONDS:
-        headers["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains"
-    return headers
-
-
-#: Of every answer, also of those that are given before Django is asked.
-SECURITY_HEADERS = _security_headers()
 
 
 class guard:  # noqa: N801 - a middleware factory, used like a function

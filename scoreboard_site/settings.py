@@ -279,7 +279,7 @@ AXES_CLIENT_IP_CALLABLE = "scoreboard_site.admin_middleware.address_for_lockout"
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or anybody could keep an account locked for ever
 AXES_DISABLE_ACCESS_LOG = True  # sign-ins are in the log, as scores.security
 
-# --- Headers and cookies: the headers are sent by scoreboard_site/middleware.py -----------------------
+# --- Headers and cookies: the headers are made by scores/api/headers.py -----------------------
 
 #: Seconds for which a browser must come back over HTTPS only; 0: not said. A year in production.
 SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", 0 if DEBUG else 31_536_000)

@@ -4,11 +4,12 @@ from django.conf import settings
 from django.urls import URLPattern, URLResolver, path, re_path
 from django.views.generic import RedirectView
 
+from realtime.events import SOCKET_PATH
 from scoreboard_site.static import static_file
 from scores.api import docs, page, problems, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", page.page, name="page"),
+    path("", page.page, {"socket_path": SOCKET_PATH}, name="page"),
     path(
         "score/update",
         views.ScoreViewSet.as_view({"post": "update_score", "patch": "update_score"}),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from realtime.background import Background, background
-from scoreboard_site.middleware import SECURITY_HEADERS
+from scores.api.headers import SECURITY_HEADERS
 
 
 class WithHealth:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import uuid
 
-from scoreboard_site.middleware import SECURITY_HEADERS
 from scores.api import problems
+from scores.api.headers import SECURITY_HEADERS
 from scores.rules.entries import key_of_header
 from scores.rules.errors import ScoreboardError
 from scores.telemetry import metrics

@@ -8,10 +8,10 @@ from __future__ import annotations
 import dataclasses
 
 from scores.rules.boards import Board, Row
+from scores.rules.names import label
 
 #: Patterns a player can wear; which one follows from the id.
 SILKS = 48
-_SHORT_ID = 12
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,13 +43,6 @@ def _page_row(row: Row) -> PageRow:
         score=row.score,
         score_text=f"{row.score:,}",
     )
-
-
-def label(user_id: str, name: str | None) -> str:
-    """What a player is called: the name, or a friendly label made of the id."""
-    if name is not None:
-        return name
-    return f"Player {user_id if len(user_id) <= _SHORT_ID else user_id[:8] + '…'}"
 
 
 def silk(user_id: str) -> int:

@@ -10,7 +10,6 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from realtime.events import SOCKET_PATH
 from scores.api.display import page_rows
 from scores.api.views import board_headers
 from scores.board import services
@@ -29,8 +28,11 @@ EMPTY = {
 }
 
 
-def page(request: HttpRequest) -> HttpResponse:
-    """The scoreboard with the current rows in it; `?view=wall` for a display on a wall."""
+def page(request: HttpRequest, *, socket_path: str) -> HttpResponse:
+    """The scoreboard with the current rows in it; `?view=wall` for a display on a wall.
+
+    `socket_path` is where its socket is.
+    """
     board = _board()
     view = request.GET.get("view")
     context = {
@@ -41,7 +43,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "as_of": f"{board.as_of_text[11:19]} UTC" if board else "",
         "private": not settings.SCOREBOARD_PUBLIC,
         "empty": EMPTY,
-        "socket_path": SOCKET_PATH,
+        "socket_path": socket_path,
         "account": _account(),
         "max_name": MAX_CHARS,
         "modules": [f"scoreboard/{name}.js" for name in MODULES],

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from scores.api.display import label
 from scores.moderation.activity import changes
 from scores.rules.actions import Action
 from scores.rules.boards import Row
 from scores.rules.entries import Entry
+from scores.rules.names import label
 from scores.rules.players import Player, State
 
 _KINDS = {"update": "update", "ticket": "update with a ticket"}

@@ -9,10 +9,10 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
-from scores.api.display import label
 from scores.moderation import moderating, review
 from scores.moderation.access import VIEW
 from scores.rules.errors import ScoreboardError
+from scores.rules.names import label
 
 
 class ModerationSite(admin.AdminSite):

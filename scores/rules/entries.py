@@ -1,1 +1,72 @@
-from scores.rules.players import Entry, chain_problem, key_of_header, request_hash  # noqa: F401
+"""The ledger's entries: what one says, what an idempotency key stands for, when a chain is whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable
+
+from scores.rules.players import ID_PATTERN, Player
+
+
+def key_of_header(header: str) -> str | None:
+    """The idempotency key in an `Idempotency-Key` header, without one pair of quotes; None when it is odd."""
+    if len(header) >= 2 and header[0] == header[-1] == '"':
+        header = header[1:-1]
+    return header if ID_PATTERN.fullmatch(header) else None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the ledger: an accepted update or a moderation.
+
+    `kind` is `update`, `ticket` (an update with a ticket) or a moderation's action. `new_score` and
+    `version` are the player's after it, `previous_at` is the `reached_at` before it (0: none), `at` the
+    time of the entry (ms), `expires_at` when it may be forgotten (s; None: never).
+    """
+
+    user_id: str
+    entry_id: str
+    kind: str
+    increment: int
+    new_score: int
+    version: int
+    at: int
+    previous_at: int
+    request_hash: str | None = None
+    actor: str | None = None
+    reason: str | None = None
+    before: str | None = None
+    after: str | None = None
+    expires_at: int | None = None
+
+
+def request_hash(user_id: str, increment: int) -> str:
+    """SHA-256 of what an idempotency key stands for: the same key must mean the same update."""
+    return hashlib.sha256(f"{user_id}\n{increment}".encode()).hexdigest()
+
+
+def chain_problem(entries: Iterable[Entry], player: Player, retention_ms: int, now: int) -> str | None:
+    """The first break in a player's ledger, in words, or None when the chain is whole.
+
+    The chain goes by version: each `new_score` is the previous one plus `increment`, the last equals
+    the player's. Entries may be missing only where they can have expired: the entry before a gap was
+    written at the `previous_at` of the entry behind it.
+    """
+    version, score = 0, 0
+    for entry in sorted(entries, key=lambda e: e.version):
+        if entry.version == version:
+            return f"version {version} is in the ledger twice"
+        if entry.version > version + 1:
+            if entry.previous_at + retention_ms > now:
+                return f"version {version + 1} is missing before {entry.version} and cannot have expired"
+        elif entry.new_score != score + entry.increment:
+            return f"version {entry.version}: {score} {entry.increment:+d} is not {entry.new_score}"
+        version, score = entry.version, entry.new_score
+    if version < player.version and player.reached_at + retention_ms > now:
+        return f"the player is at version {player.version}, the ledger at {version}"
+    if version > player.version:
+        return f"the ledger is at version {version}, the player at {player.version}"
+    if version == player.version and score != player.score:
+        return f"the ledger says {score}, the player {player.score}"
+    return None

@@ -67,6 +67,10 @@ _LOOKALIKES = str.maketrans(
 )
 
 
+#: Longer ids are cut in a label.
+_SHORT_ID = 12
+
+
 class BadName(ValueError):
     """The name is refused; the text says why, to the person who chose it."""
 
@@ -127,3 +131,10 @@ def _skeleton(text: str) -> str:
     """`text` as the eye takes it: without case, accents, punctuation and digits that stand for letters."""
     plain = unicodedata.normalize("NFKD", text).casefold().translate(_LOOKALIKES)
     return "".join(char for char in plain if char.isalnum())
+
+
+def label(user_id: str, name: str | None) -> str:
+    """What a player is called: the name, or a friendly label made of the id."""
+    if name is not None:
+        return name
+    return f"Player {user_id if len(user_id) <= _SHORT_ID else user_id[:8] + '…'}"

@@ -14,10 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from scores.board import services
 from scores.moderation.requests import Order
+from scores.rules import boards
 from scores.rules.actions import Action
 from scores.rules.boards import rows_of
 from scores.rules.players import Player, in_order
-from scores.stores import repository
+from scores.stores import ranking, repository
 from scores.tests import model
 from scores.tests.model import MERGE_LOST, OK, REDIS_AWAY, Model
 from scores.tests.worlds import Real
@@ -208,7 +209,8 @@ class RealMachine(ModelMachine):
 
 @pytest.fixture(autouse=True)
 def small_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "BOARD_SIZE", model.SMALL_BOARD)
+    for module in (boards, ranking):
+        monkeypatch.setattr(module, "BOARD_SIZE", model.SMALL_BOARD)
     for name, value in model.SMALL.items():
         monkeypatch.setattr(reconcile, name, value)
     monkeypatch.setattr(reconcile, "FLOOR_DUE_S", reconcile.FLOOR_DUE_S)

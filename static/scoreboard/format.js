@@ -1,4 +1,4 @@
-/** How values read. Pure. What the server renders first (scores/rules/display.py) reads the same. */
+/** How values read. Pure. What the server renders first (scores/api/display.py) reads the same. */
 
 const numbers = new Intl.NumberFormat("en");
 const SHORT_ID = 12;
