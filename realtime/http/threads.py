@@ -67,5 +67,5 @@ class _InTurn(Executor):
 
 
 def _run(call: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
-    with concurrency.turn():
+    with concurrency.computing():
         return call(*args, **options)

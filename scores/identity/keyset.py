@@ -55,7 +55,7 @@ class KeySet:
         if age >= (REFETCH_S if key is None else REFRESH_S):
             self._start_fetch()
         if key is None:
-            with concurrency.waiting():
+            with concurrency.blocking():
                 self._idle.wait(wait_s)
             key = self._keys.get(kid)
             if key is None and (not self._keys or not self._idle.is_set()):

@@ -1,10 +1,10 @@
-"""The DynamoDB tables as PynamoDB models (scores/stores/repository.py is their only user).
+"""The DynamoDB tables as PynamoDB models. Only this room uses them.
 
     UserScores    one item per player and board, sparse indexes TopScores and Flagged
     ScoreLedger   one item per accepted update or moderation
 
 Timeouts are short and the SDK does not retry: a blind retry by the SDK cannot be told from a first
-try, so retrying is the repository's and the services' business, within one deadline.
+try, so the write protocol decides about retries (scores/board/write_protocol.py).
 """
 
 from __future__ import annotations

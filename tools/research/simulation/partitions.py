@@ -59,7 +59,7 @@ def sharded(shards: int) -> Design:
 
 
 def sparse(player: Player, floor: int) -> IndexKey:
-    """Ours: only contenders are indexed, as repository.commit does it."""
+    """Ours: only contenders are indexed, as PlayerTable.commit does it."""
     return (DEFAULT_BOARD, player.rank_key) if player.contends(floor) else None
 
 
