@@ -110,9 +110,8 @@ class Audience:
                     sent = -1
                 if sent == size:
                     continue
-            viewer = self._viewers[
-                end - 1 - length_hint(sockets)
-            ]
+            # Counting in the loop would slow down the common case.
+            viewer = self._viewers[end - 1 - length_hint(sockets)]
             if viewer is None:
                 continue
             if sent is None:
