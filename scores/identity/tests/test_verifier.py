@@ -19,6 +19,7 @@ from scores.identity.verifier import (
     KeysUnavailable,
     TokenError,
 )
+from tools.testing.clock import Clock
 
 ISSUER = "https://issuer.test/pool"
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -62,13 +63,6 @@ def pool():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
