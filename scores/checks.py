@@ -114,7 +114,7 @@ def check_rates(**kwargs: Any) -> list[CheckMessage]:
             text = f"{rate} must be 0.001 … 1000000, {burst} 1 … 1000000."
             problems.append(Error(text, id="scoreboard.E010"))
     if not 0 <= settings.SCOREBOARD_TRUSTED_PROXIES <= 10:
-        problems.append(Error("SCOREBOARD_TRUSTED_PROXIES must be 0 … 10.", id="scoreboard.E011"))
+        problems.append(Error("SCOREBOARD_TRUSTED_PROXIES must be 0 … 10.", id="scoreboard.E013"))
     if not 0 <= settings.SCOREBOARD_TICKET_LEEWAY_S <= 300:
-        problems.append(Error("SCOREBOARD_TICKET_LEEWAY_S must be 0 … 300.", id="scoreboard.E012"))
+        problems.append(Error("SCOREBOARD_TICKET_LEEWAY_S must be 0 … 300.", id="scoreboard.E014"))
     return problems

@@ -208,7 +208,7 @@ def test_it_refuses_keys_that_can_be_guessed_and_limits_that_are_none():
     }
     code, output = check(**changes)
     assert code == 1
-    for name in ("E009", "E010", "E011", "E012"):
+    for name in ("E009", "E010", "E013", "E014"):
         assert f"scoreboard.{name}" in output
     assert "scoreboard.E008" in check(SCOREBOARD_TICKET_KEYS="")[1]
 
