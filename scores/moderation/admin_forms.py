@@ -9,10 +9,10 @@ from typing import Any
 from django import forms
 
 from scores.rules.actions import Action
+from scores.rules.audit_trail import MAX_REASON
 from scores.rules.names import MAX_CHARS, BadName, clean_name
 from scores.rules.players import MAX_SCORE
 
-MAX_REASON = 500
 _LASTS = {
     "3600": "1 hour",
     "86400": "1 day",
