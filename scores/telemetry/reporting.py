@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from scores.telemetry import logs
+from scores.telemetry.redaction import without_secrets
 
 
 def start() -> None:
@@ -58,7 +59,7 @@ def _clean(event: Any, hint: dict[str, Any]) -> Any:
 
 def _without_secrets(value: Any) -> Any:
     if isinstance(value, str):
-        return logs.without_secrets(value)
+        return without_secrets(value)
     if isinstance(value, dict):
         return {name: _without_secrets(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
