@@ -206,6 +206,9 @@ SCOREBOARD_SERVER_ONLY: bool = env.bool("SCOREBOARD_SERVER_ONLY", False)
 #: Keys that sign tickets, as `id:secret,id:secret`; secrets of at least 32 bytes. Two at once while
 #: one replaces the other.
 SCOREBOARD_TICKET_KEYS: dict[str, str] = _pairs("SCOREBOARD_TICKET_KEYS")
+#: Name of this service in the `aud` of tickets, such as `scoreboard-prod`. When it is set, a ticket needs an
+#: `aud` of this name, a colon and the board's id, and counts on no other service or board.
+SCOREBOARD_TICKET_AUDIENCE: str = env.str("SCOREBOARD_TICKET_AUDIENCE", "")
 #: Clock difference (s) tolerated in a ticket's `exp`.
 SCOREBOARD_TICKET_LEEWAY_S: int = env.int("SCOREBOARD_TICKET_LEEWAY_S", 30)
 #: Updates per second of one player, on average and at once, whoever sends them.
