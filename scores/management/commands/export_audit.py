@@ -14,7 +14,7 @@ from scores.management.arguments import instant
 from scores.rules import audit_trail
 from scores.rules.actions import Action
 from scores.rules.errors import ScoreboardError
-from scores.rules.players import ID_PATTERN, MAX_MS
+from scores.rules.players import MAX_MS, id_problem
 from scores.stores import ledger
 
 PROGRESS_EVERY_S = 2.0
@@ -55,8 +55,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["resume"] and options["output"] is None:
             raise CommandError("--resume needs --output", returncode=2)
-        if options["user"] is not None and not ID_PATTERN.fullmatch(options["user"]):
-            raise CommandError("--user must be 1 to 128 characters of A-Z a-z 0-9 _ . : @ -", returncode=2)
+        if options["user"] is not None and (rule := id_problem(options["user"])):
+            raise CommandError(f"--user must be {rule}", returncode=2)
         if options["pace"] is not None and options["pace"] < 1:
             raise CommandError("--pace must be at least 1", returncode=2)
         try:

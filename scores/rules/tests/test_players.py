@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scores.rules.players import MAX_MS, MAX_SCORE, Player, RuleError, State, in_order, increased
+from scores.rules.players import (
+    MAX_MS,
+    MAX_SCORE,
+    Player,
+    RuleError,
+    State,
+    id_problem,
+    in_order,
+    increased,
+)
 
 IDS = st.from_regex(r"[A-Za-z0-9_.:@-]{1,8}", fullmatch=True)
 PLAYERS = st.builds(
@@ -41,3 +50,26 @@ def test_a_score_cannot_exceed_the_maximum():
     assert increased(Player("a", MAX_SCORE - 1), 1, 1).score == MAX_SCORE
     with pytest.raises(RuleError):
         increased(Player("a", MAX_SCORE), 1, 1)
+
+
+@pytest.mark.parametrize("user_id", ["ann", "-1", "-", "...", ".a", "a:b@c.d-e_f", "x" * 128])
+def test_every_id_that_can_be_opened_is_accepted(user_id):
+    assert id_problem(user_id) is None
+
+
+@pytest.mark.parametrize(
+    ("user_id", "rule"),
+    [
+        (".", "but not . or .."),
+        ("..", "but not . or .."),
+        ("auth0|123", "'|' is none of them: write : instead"),
+        ("a b", "' ' is none of them"),
+        ("jürgen", r"'\xfc' is none of them"),
+        ("ann\n", r"'\n' is none of them"),
+        ("", "this one has 0"),
+        ("x" * 129, "this one has 129"),
+        (7, "a string of"),
+    ],
+)
+def test_a_refused_id_comes_with_the_rule_it_breaks(user_id, rule):
+    assert rule in id_problem(user_id)
