@@ -89,7 +89,7 @@ def add_points(
     again); OutcomeUnknown (try again with the same key).
     """
     if not caller.may_write_for(user_id):
-        raise Forbidden
+        raise Forbidden(caller.explain_refusal(user_id))
     if settings.SCOREBOARD_SERVER_ONLY and not caller.is_server:
         raise Forbidden("Only the site's own server may change scores.")
     if not 1 <= increment <= settings.SCOREBOARD_MAX_INCREMENT:
