@@ -11,20 +11,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from scoreboard_site.environment import Environment
+
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
-
-
-def _pairs(name: str) -> dict[str, str]:
-    """`id:secret,id:secret` of the environment as a dictionary."""
-    pairs = [pair.partition(":") for pair in env.list(name, default=[])]
-    if not all(key and secret for key, _, secret in pairs):
-        raise ImproperlyConfigured(f"{name} must be of the form id:secret,id:secret.")
-    return {key: secret for key, _, secret in pairs}
-
+env = Environment()
 
 #: Development mode: a local token issuer, static files from this process. Off in production.
 DEBUG: bool = env.bool("DEBUG", True)
@@ -205,7 +197,7 @@ SCOREBOARD_REQUIRE_TICKET: bool = env.bool("SCOREBOARD_REQUIRE_TICKET", False)
 SCOREBOARD_SERVER_ONLY: bool = env.bool("SCOREBOARD_SERVER_ONLY", False)
 #: Keys that sign tickets, as `id:secret,id:secret`; secrets of at least 32 bytes. Two at once while
 #: one replaces the other.
-SCOREBOARD_TICKET_KEYS: dict[str, str] = _pairs("SCOREBOARD_TICKET_KEYS")
+SCOREBOARD_TICKET_KEYS: dict[str, str] = env.pairs("SCOREBOARD_TICKET_KEYS")
 #: Name of this service in the `aud` of tickets, such as `scoreboard-prod`. When it is set, a ticket needs an
 #: `aud` of this name, a colon and the board's id, and counts on no other service or board.
 SCOREBOARD_TICKET_AUDIENCE: str = env.str("SCOREBOARD_TICKET_AUDIENCE", "")
@@ -252,7 +244,7 @@ if SCOREBOARD_ADMIN:
         "django.contrib.messages.context_processors.messages",
     ]
     #: The accounts of the moderators: postgres://user:password@host:5432/name. Needed with DEBUG off.
-    _database = env.db("DATABASE_URL", f"sqlite:///{DATA_DIR}/admin.sqlite3" if DEBUG else "")
+    _database = env.database("DATABASE_URL", f"sqlite:///{DATA_DIR}/admin.sqlite3" if DEBUG else "")
     if not _database:
         raise ImproperlyConfigured("SCOREBOARD_ADMIN needs DATABASE_URL when DEBUG is off.")
     if _database["ENGINE"].endswith("postgresql"):
@@ -324,9 +316,10 @@ SENTRY_RELEASE: str = env.str("SENTRY_RELEASE", "")
 
 # --- Logs: to stderr, never with request bodies (botocore and pynamodb print those when asked to debug)
 
-LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO")
+#: The least severe records that are logged.
+LOG_LEVEL: str = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 #: `json`: an object per line, for machines; `line`: for people.
-LOG_FORMAT: str = env.str("LOG_FORMAT", "line" if DEBUG else "json")
+LOG_FORMAT: str = env.choice("LOG_FORMAT", "line" if DEBUG else "json", ("line", "json"))
 #: A file that gets the log as well, for a machine where nobody collects stderr.
 LOG_FILE: str = env.str("LOG_FILE", "")
 _handlers: dict[str, Any] = {"stderr": {"class": "logging.StreamHandler"}}
@@ -366,3 +359,6 @@ LOGGING = {
         "botocore": {"level": "WARNING"},
     },
 }
+
+# Variables that look like ours but that no setting reads, each with the likely name. scores/checks.py warns.
+SCOREBOARD_MISSPELT: dict[str, str] = env.misspelt()

@@ -13,6 +13,18 @@ from scores.rules.tickets import MIN_KEY_BYTES
 
 
 @register(Tags.compatibility)
+def check_names(**kwargs: Any) -> list[CheckMessage]:
+    return [
+        Warning(
+            f"{name} is set, but there is no such setting.",
+            hint=f"Did you mean {likely}?" if likely else None,
+            id="scoreboard.W004",
+        )
+        for name, likely in settings.SCOREBOARD_MISSPELT.items()
+    ]
+
+
+@register(Tags.compatibility)
 def check_limits(**kwargs: Any) -> list[CheckMessage]:
     problems: list[CheckMessage] = []
     if not 1 <= settings.SCOREBOARD_MAX_INCREMENT <= MAX_SCORE:
