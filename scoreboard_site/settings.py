@@ -223,8 +223,10 @@ SCOREBOARD_TRUSTED_PROXIES: int = env.int("SCOREBOARD_TRUSTED_PROXIES", 0)
 
 #: Seconds for which a moderator stays signed in; closing the browser ends it as well.
 SESSION_COOKIE_AGE: int = env.int("SCOREBOARD_ADMIN_SESSION_S", 8 * 3600)
-#: Failed sign-ins of one account, or from one address, until it is locked, and for how long (s).
+#: Failed sign-ins until an account is locked for one address, and an address for all accounts.
 AXES_FAILURE_LIMIT: int = env.int("SCOREBOARD_ADMIN_FAILURES", 5)
+SCOREBOARD_ADMIN_ADDRESS_FAILURES: int = env.int("SCOREBOARD_ADMIN_ADDRESS_FAILURES", 50)
+#: Seconds for which they stay locked.
 _lockout_s = env.int("SCOREBOARD_ADMIN_LOCKOUT_S", 900)
 
 if SCOREBOARD_ADMIN:
@@ -267,7 +269,8 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     }
 ]
 AXES_COOLOFF_TIME = timedelta(seconds=_lockout_s)
-AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]
+AXES_HANDLER = "scoreboard_site.lockout.Lockout"
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"], "ip_address"]
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
 AXES_CLIENT_IP_CALLABLE = "scoreboard_site.admin_middleware.address_for_lockout"
@@ -280,9 +283,13 @@ AXES_DISABLE_ACCESS_LOG = True  # sign-ins are in the log, as scores.security
 SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", 0 if DEBUG else 31_536_000)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
-SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+# Not Strict: a link from a mail must find the moderator signed in, and must not replace the CSRF cookie of
+# the forms that are open in other tabs.
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/admin/"
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+# In the session: messages name players, and the cookie of the default storage is sent to every path.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 # TLS ends in front of us, so the scheme of a form's own origin is not known from the request.
 CSRF_TRUSTED_ORIGINS = [
     f"https://{'*' if host.startswith('.') else ''}{host}" for host in ALLOWED_HOSTS if host != "*"
@@ -331,6 +338,7 @@ LOGGING = {
     "filters": {
         "redact": {"()": "scores.telemetry.logs.Redact"},
         "without_traceback": {"()": "scores.telemetry.logs.WithoutTraceback"},
+        "repetition": {"()": "scores.telemetry.repetition.Repetition"},
     },
     "formatters": {
         "line": {
@@ -348,12 +356,15 @@ LOGGING = {
         "scores": {"level": LOG_LEVEL},
         "scoreboard_site": {"level": LOG_LEVEL},
         "realtime": {"level": LOG_LEVEL},
+        # They try again every second while Redis is away, or gives no right to use channels.
+        "realtime.hub": {"filters": ["repetition"]},
+        "realtime.broadcaster": {"filters": ["repetition"]},
         # Django's own loggers are configured before this with a handler of their own.
         "django": {"level": "WARNING", "handlers": [], "propagate": True},
         # A line for every 4xx and 503: those worth a line are in scores.security, with more in it.
         "django.request": {"level": "CRITICAL"},
         "daphne": {"level": "WARNING"},
-        "channels_redis.pubsub": {"filters": ["without_traceback"]},
+        "channels_redis.pubsub": {"filters": ["without_traceback", "repetition"]},
         "axes": {"level": "ERROR"},  # names accounts, in whose place people type passwords
         "pynamodb": {"level": "WARNING"},
         "botocore": {"level": "WARNING"},

@@ -37,6 +37,9 @@ def check_limits(**kwargs: Any) -> list[CheckMessage]:
     for name in ("SCOREBOARD_MAX_WRITES", "SCOREBOARD_MAX_READS"):
         if getattr(settings, name) < 1:
             problems.append(Error(f"{name} must be at least 1.", id="scoreboard.E020"))
+    if not 1 <= settings.AXES_FAILURE_LIMIT <= settings.SCOREBOARD_ADMIN_ADDRESS_FAILURES:
+        text = "SCOREBOARD_ADMIN_FAILURES must be 1 … SCOREBOARD_ADMIN_ADDRESS_FAILURES."
+        problems.append(Error(text, id="scoreboard.E022"))
     for name in ("SCOREBOARD_MAX_SOCKETS", "SCOREBOARD_MAX_SOCKETS_PER_ADDRESS"):
         if getattr(settings, name) < 0:
             problems.append(Error(f"{name} must not be negative; 0 is no limit.", id="scoreboard.E021"))

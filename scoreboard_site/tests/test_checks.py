@@ -44,6 +44,7 @@ def test_the_defaults_agree(settings):
         ("SCOREBOARD_MAX_CONNECTIONS", 0, "scoreboard.E003"),
         ("SCOREBOARD_MAX_WRITES", 0, "scoreboard.E020"),
         ("SCOREBOARD_MAX_SOCKETS", -1, "scoreboard.E021"),
+        ("SCOREBOARD_ADMIN_ADDRESS_FAILURES", 4, "scoreboard.E022"),
         ("SCOREBOARD_ALLOWED_ORIGINS", ["example.com"], "scoreboard.E004"),
         ("SCOREBOARD_ALLOWED_ORIGINS", ["https://example.com/"], "scoreboard.E004"),
         ("SCOREBOARD_ALLOWED_ORIGINS", [], "scoreboard.W001"),

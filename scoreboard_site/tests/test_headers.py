@@ -189,7 +189,7 @@ def test_the_admin_site_has_no_database_of_its_own_in_production_and_secure_cook
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
     )
-    assert done.stdout.split(maxsplit=3) == ["True", "True", "Strict", "['https://board.example.com']\n"]
+    assert done.stdout.split(maxsplit=3) == ["True", "True", "Lax", "['https://board.example.com']\n"]
 
 
 def test_it_names_the_risk_of_players_who_need_no_ticket():
