@@ -1,4 +1,4 @@
-"""System checks: settings that must agree with each other. Shown by `manage.py check`."""
+"""System checks of the settings, shown by `manage.py check`. Each id stands for one rule."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_limits(**kwargs: Any) -> list[CheckMessage]:
         problems.append(Error(text, id="scoreboard.E022"))
     for name in ("SCOREBOARD_MAX_SOCKETS", "SCOREBOARD_MAX_SOCKETS_PER_ADDRESS"):
         if getattr(settings, name) < 0:
-            problems.append(Error(f"{name} must not be negative; 0 is no limit.", id="scoreboard.E021"))
+            problems.append(Error(f"{name} must not be negative; 0 means no limit.", id="scoreboard.E021"))
     return problems
 
 

@@ -10,7 +10,7 @@ from scores.upkeep import reconcile
 
 
 class Command(BaseCommand):
-    help = "Check that every player's ledger adds up to the score. Exit status 1 when one does not."
+    help = "Check that every player's ledger adds up to the score. The exit status is 1 if one does not."
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
