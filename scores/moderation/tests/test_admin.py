@@ -272,7 +272,15 @@ def test_what_is_not_right_is_said_and_changes_nothing(
 
 @pytest.mark.parametrize(
     "fields",
-    [{"version": "x"}, {"version": "99"}, {"entry": "MOD#1"}, {"entry": ""}, {"version": "1" * 40}],
+    [
+        {"version": "x"},
+        {"version": "0"},
+        {"version": "01"},
+        {"version": "99"},
+        {"entry": "MOD#1"},
+        {"entry": ""},
+        {"version": "1" * 40},
+    ],
 )
 def test_a_form_we_have_not_rendered_is_a_bad_request(
     site: AdminSite, moderator: Moderator, fields: dict[str, str]
