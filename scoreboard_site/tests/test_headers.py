@@ -189,7 +189,7 @@ def test_the_admin_site_has_no_database_of_its_own_in_production_and_secure_cook
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
     )
-    assert done.stdout.split(maxsplit=3) == ["True", "True", "Strict", "['https://board.example.com']\n"]
+    assert done.stdout.split(maxsplit=3) == ["True", "True", "Lax", "['https://board.example.com']\n"]
 
 
 def test_it_names_the_risk_of_players_who_need_no_ticket():
@@ -208,7 +208,7 @@ def test_it_refuses_keys_that_can_be_guessed_and_limits_that_are_none():
     }
     code, output = check(**changes)
     assert code == 1
-    for name in ("E009", "E010", "E011", "E012"):
+    for name in ("E009", "E010", "E013", "E014"):
         assert f"scoreboard.{name}" in output
     assert "scoreboard.E008" in check(SCOREBOARD_TICKET_KEYS="")[1]
 

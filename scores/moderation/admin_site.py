@@ -1,4 +1,4 @@
-"""The moderators' site: its first page shows the queues and the board. Without Django's theme switch."""
+"""The admin site of the moderators. Its first page shows the queues and the board."""
 
 from __future__ import annotations
 
