@@ -15,7 +15,7 @@ from typing import Any
 import jwt
 from django.conf import settings
 
-from scores.rules.boards import BOARD_ID
+from scores.rules.boards import DEFAULT_BOARD
 from scores.rules.errors import TicketInvalid
 from scores.rules.players import ID_PATTERN, ID_RULE, KEY_PATTERN
 
@@ -39,7 +39,7 @@ class Ticket:
     expires_at: int
 
 
-def verify(text: str, keys: Mapping[str, str], board: str = BOARD_ID) -> Ticket:
+def verify(text: str, keys: Mapping[str, str], board: str = DEFAULT_BOARD) -> Ticket:
     """The ticket in `text`, if one of `keys` (by key id) signed it for `board`; expired or not.
 
     Raises TicketInvalid.
@@ -57,7 +57,7 @@ def verify(text: str, keys: Mapping[str, str], board: str = BOARD_ID) -> Ticket:
     return Ticket(claims["sub"], claims["increment"], claims["jti"], claims["exp"])
 
 
-def audience(board: str = BOARD_ID) -> str:
+def audience(board: str = DEFAULT_BOARD) -> str:
     """The `aud` of a ticket that counts on this service and this board only."""
     return f"{settings.SCOREBOARD_TICKET_AUDIENCE or DEFAULT_SERVICE}:{board}"
 
