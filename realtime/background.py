@@ -128,13 +128,11 @@ background = Background(hub)
 
 
 class WithBackground:
-    """ASGI layer that starts the background work with the first call, and believes no root path."""
+    """ASGI layer that starts the background work with the first call."""
 
     def __init__(self, application: Any) -> None:
         self._application = application
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         background.start()
-        # daphne takes it from a header that any client can send.
-        scope["root_path"] = ""
         await self._application(scope, receive, send)

@@ -12,21 +12,24 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scoreboard_site.settings")
 tracing.start()
 _http = get_asgi_application()  # sets Django up: before anything of ours is imported
 
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from channels.routing import ProtocolTypeRouter  # noqa: E402
 
 from realtime.background import WithBackground  # noqa: E402
-from realtime.consumers import OriginRule  # noqa: E402
+from realtime.consumers import ScoreboardConsumer  # noqa: E402
 from realtime.http.health import WithHealth  # noqa: E402
 from realtime.http.limits import WithLimits  # noqa: E402
-from realtime.routing import websocket_urlpatterns  # noqa: E402
+from realtime.http.sockets import WithSocketLimits  # noqa: E402
+from realtime.http.target import WithTarget  # noqa: E402
 
 application = WithBackground(
-    WithHealth(
-        ProtocolTypeRouter(
-            {
-                "http": tracing.traced(WithLimits(_http)),
-                "websocket": OriginRule(URLRouter(websocket_urlpatterns)),
-            }
+    WithTarget(
+        WithHealth(
+            ProtocolTypeRouter(
+                {
+                    "http": tracing.traced(WithLimits(_http)),
+                    "websocket": WithSocketLimits(ScoreboardConsumer.as_asgi()),
+                }
+            )
         )
     )
 )

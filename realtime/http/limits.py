@@ -64,7 +64,8 @@ class WithLimits:
                 finally:
                     self._writes -= 1
         except (TooLarge, Overloaded) as error:
-            await _answer(send, refusals.of_error(error, _header(scope, b"idempotency-key")))
+            answer = refusals.of_error(error, _header(scope, b"idempotency-key"))
+            await refusals.send_refusal(scope, receive, send, answer)
         except Gone:
             pass
 
@@ -106,9 +107,3 @@ async def _read_body(scope: Any, receive: Any) -> bytes:
 
 def _header(scope: Any, name: bytes) -> str | None:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
-
-
-async def _answer(send: Any, answer: refusals.Answer) -> None:
-    status, headers, body = answer
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

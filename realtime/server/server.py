@@ -1,8 +1,8 @@
 """Our server: daphne used as a library.
 
-HTTP, and sockets at any path but the board's, are daphne's own. The board's socket is a Twisted protocol
-of ours (realtime/server/websocket.py) that never enters Channels: a board then costs one write per socket.
-And where daphne stops dead on SIGTERM, this server drains (realtime/server/drain.py).
+HTTP is daphne's own. A socket is a Twisted protocol of ours (realtime/server/websocket.py) that never enters
+Channels: a board then costs one write per socket. daphne stops at once on SIGTERM, this server drains
+(realtime/server/drain.py).
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import sys
 from typing import Any
 
 from daphne.server import Server, twisted_loop
-from daphne.ws_protocol import WebSocketFactory
 from django.conf import settings
 from twisted.internet import reactor
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import globalLogBeginner
 
-from realtime import frames, vital
+from realtime import vital
 from realtime.background import background
+from realtime.http.sockets import SocketCounts
+from realtime.server.connections import Factory
 from realtime.server.drain import Drain
 from realtime.server.open_files import raise_file_limit
 from realtime.server.registry import Registry
-from realtime.server.requests import Factory
-from realtime.server.websocket import PING_S, PONG_S
+from realtime.server.twisted_log import observe
 from scores.telemetry import metrics
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Options:
 
 
 class ScoreboardServer(Server):  # type: ignore[misc]
-    """One process' server. `run` returns when it has drained."""
+    """The server of one process. `run` returns when it has drained."""
 
     def __init__(self, application: Any, options: Options) -> None:
         super().__init__(
@@ -65,17 +65,13 @@ class ScoreboardServer(Server):  # type: ignore[misc]
             endpoints=[options.endpoint or f"tcp:{options.port}"],
             signal_handlers=False,
             http_timeout=options.request_s,
-            ping_interval=PING_S,
-            ping_timeout=PONG_S,
-            websocket_handshake_timeout=options.request_s,
-            websocket_max_message_size=frames.MAX_PAYLOAD,
-            websocket_max_frame_size=frames.MAX_PAYLOAD,
             server_name="scoreboard",
         )
         self.connections: dict[Any, Any] = {}
         self._options = options
         room = max(1, raise_file_limit() - SPARE_FILES)
-        self._registry = Registry(_socket_limit(room), settings.SCOREBOARD_MAX_SOCKETS_PER_ADDRESS)
+        per_address = settings.SCOREBOARD_MAX_SOCKETS_PER_ADDRESS
+        self._registry = Registry(SocketCounts(_socket_limit(room), per_address))
         metrics.watch(metrics.BEHIND_SOCKETS, lambda: self._registry.behind)
         self._factory = Factory(self, self._registry, room, options.keep_alive_s)
         self._ports: list[Any] = []
@@ -92,16 +88,9 @@ class ScoreboardServer(Server):  # type: ignore[misc]
         self._failed = False
 
     def run(self) -> None:
-        """Serve until SIGTERM or SIGINT, then drain. SystemExit when the address cannot be had."""
-        globalLogBeginner.beginLoggingTo([lambda _: None], redirectStandardIO=False, discardBuffer=True)
+        """Serve until SIGTERM or SIGINT, then drain. SystemExit if it cannot listen."""
+        globalLogBeginner.beginLoggingTo([observe], redirectStandardIO=False, discardBuffer=True)
         asyncio.set_event_loop(self._loop)
-        self.ws_factory = WebSocketFactory(self, server=self.server_name)
-        self.ws_factory.setProtocolOptions(
-            autoPingTimeout=self.ping_timeout,
-            openHandshakeTimeout=self.websocket_handshake_timeout,
-            maxMessagePayloadSize=self.websocket_max_message_size,
-            maxFramePayloadSize=self.websocket_max_frame_size,
-        )
         reactor.callLater(1, self.application_checker)
         reactor.callLater(2, self.timeout_checker)
         reactor.addSystemEventTrigger("before", "shutdown", self.kill_all_applications)
@@ -120,7 +109,7 @@ class ScoreboardServer(Server):  # type: ignore[misc]
                 port = await listening.asFuture(self._loop)
             else:
                 port = _listen(self._options, self._factory)
-            # An endpoint has listened already, with a backlog of its own: this one replaces it.
+            # An endpoint listens with a backlog of its own: this one replaces it.
             port.socket.listen(self._options.backlog)
             # Every accepted connection inherits it.
             port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
@@ -154,7 +143,7 @@ def run(application: Any, options: Options) -> None:
 
 
 def _listen(options: Options, factory: Factory) -> Any:
-    """A listening port on a socket of our own making. Raises OSError."""
+    """A listening port on a socket that we make. Raises OSError."""
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     with socket.create_server((options.host, options.port), family=family) as listener:
         listener.setblocking(False)

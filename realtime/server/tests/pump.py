@@ -14,7 +14,7 @@ import django
 
 django.setup()
 
-from realtime import hub  # noqa: E402
+from realtime import hub, viewer_limits  # noqa: E402
 from realtime.server import server, websocket  # noqa: E402
 from scoreboard_site.asgi import application  # noqa: E402
 from scores.rules.boards import Board, Row  # noqa: E402
@@ -33,9 +33,9 @@ def next_board(seen: int) -> Board:
 
 if __name__ == "__main__":
     hub.MIN_INTERVAL_S = 0.0
-    for name in ("BEHIND_S", "PING_S", "PONG_S"):
+    for module, name in ((viewer_limits, "BEHIND_S"), (websocket, "PING_S"), (websocket, "PONG_S")):
         if f"PUMP_{name}" in os.environ:
-            setattr(websocket, name, float(os.environ[f"PUMP_{name}"]))
+            setattr(module, name, float(os.environ[f"PUMP_{name}"]))
     hub.hub.source = next_board
     where = sys.argv[1]
     server.run(
