@@ -1,7 +1,7 @@
 """The real server with boards from nowhere, one after the other: `... PORT`, or an endpoint in its place.
 
-Environment: PUMP_INTERVAL_S between boards, PUMP_BEHIND_S how long a viewer may be behind, PUMP_PING_S how
-often it is pinged, PUMP_PONG_S how long it may take to answer.
+`--daphne` runs plain daphne instead. Environment: PUMP_INTERVAL_S between boards, PUMP_BEHIND_S how long a
+viewer may be behind, PUMP_PING_S how often it is pinged, PUMP_PONG_S how long it may take to answer.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 import time
 
 import django
+from daphne.cli import CommandLineInterface
 
 django.setup()
 
@@ -37,7 +38,10 @@ if __name__ == "__main__":
         if f"PUMP_{name}" in os.environ:
             setattr(module, name, float(os.environ[f"PUMP_{name}"]))
     hub.hub.source = next_board
-    where = sys.argv[1]
-    server.run(
-        application, server.Options(port=int(where)) if where.isdigit() else server.Options(endpoint=where)
-    )
+    where = sys.argv[-1]
+    if "--daphne" in sys.argv:
+        CommandLineInterface().run(["-p", where, "scoreboard_site.asgi:application"])
+    elif where.isdigit():
+        server.run(application, server.Options(port=int(where)))
+    else:
+        server.run(application, server.Options(endpoint=where))
