@@ -288,6 +288,8 @@ SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/admin/"
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+# Not in a cookie of their own: its path would be "/", and messages name players.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 # TLS ends in front of us, so the scheme of a form's own origin is not known from the request.
 CSRF_TRUSTED_ORIGINS = [
     f"https://{'*' if host.startswith('.') else ''}{host}" for host in ALLOWED_HOSTS if host != "*"
@@ -356,6 +358,8 @@ LOGGING = {
         "django": {"level": "WARNING", "handlers": [], "propagate": True},
         # A line for every 4xx and 503: those worth a line are in scores.security, with more in it.
         "django.request": {"level": "CRITICAL"},
+        # Django reports a client's odd request there as an ERROR; it is answered, and our alarms watch ERROR.
+        "django.security": {"level": "CRITICAL"},
         "daphne": {"level": "WARNING"},
         "channels_redis.pubsub": {"filters": ["without_traceback"]},
         "axes": {"level": "ERROR"},  # names accounts, in whose place people type passwords

@@ -1,8 +1,8 @@
-"""How much HTTP one process takes on: bodies of 4 KiB, a number of updates at a time.
+"""How much HTTP one process accepts: bodies of 4 KiB, and a number of updates at a time.
 
-A synchronous view needs a thread (realtime/http/threads.py), and Django has no ceiling. So updates above
-the limit are refused at once, and reads wait here, where waiting costs no thread. The body is read before
-anything starts: a slow or endless one holds no thread either.
+A synchronous view needs a thread (realtime/http/threads.py), and Django has no limit. So updates above the
+limit are refused at once, and reads wait here, where waiting costs no thread. The body is read first: a slow
+or endless body holds no thread either.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from django.conf import settings
 
 from realtime.http import refusals
 from realtime.http.threads import Threads
+from scores.api.content_types import plain_content_type
 from scores.rules.errors import TooLarge, Unavailable
 
 _READS = ("GET", "HEAD", "OPTIONS")
@@ -38,7 +39,7 @@ def _of_admin(path: str) -> bool:
 
 
 class WithLimits:
-    """ASGI layer for HTTP in front of Django. Who is answered before it (health) is exempt."""
+    """ASGI layer for HTTP in front of Django. Health checks are answered before it."""
 
     def __init__(self, application: Any) -> None:
         self._application = application
@@ -49,6 +50,7 @@ class WithLimits:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             body = await _read_body(scope, receive)
+            scope["headers"] = [_plain(name, value) for name, value in scope["headers"]]
             scope["received_at"] = time.monotonic()  # what the time of an update is counted from
             in_turn = not _of_admin(scope["path"])
             if scope["method"] in _READS:
@@ -73,8 +75,8 @@ class WithLimits:
 class _Replay:
     """`receive` for a request whose body is known.
 
-    It never tells of a disconnect: what has been started is brought to its end, so that a thread is
-    never left working for a request that does not count any more.
+    It never reports a disconnect: a view that has started also ends, so that no thread works for a
+    request that was given up.
     """
 
     def __init__(self, body: bytes) -> None:
@@ -103,6 +105,13 @@ async def _read_body(scope: Any, receive: Any) -> bytes:
             raise TooLarge(limit)
         if not message.get("more_body", False):
             return body
+
+
+def _plain(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """The header, without parameters of a content type that Django fails on."""
+    if name == b"content-type" and b";" in value:
+        return name, plain_content_type(value.decode("latin-1")).encode("latin-1")
+    return name, value
 
 
 def _header(scope: Any, name: bytes) -> str | None:

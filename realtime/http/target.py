@@ -56,6 +56,8 @@ def read_target(method: bytes, target: bytes) -> Target:
         allow = {"Allow": "GET, HEAD, POST, PATCH, PUT"}
         detail = "This server is no proxy, and has no options of its own."
         raise BadTarget(405, "method_not_allowed", detail, allow)
+    if not target.isascii():
+        raise BadTarget(400, "invalid", "The request target is not ASCII.")
     if target.startswith(b"/"):
         raw_path, _, query = target.partition(b"?")
         return Target(_decoded(raw_path), raw_path, query)
@@ -102,6 +104,8 @@ class WithTarget:
             await self._application(scope, receive, send)
             return
         raw = scope.get("raw_path") or quote(scope["path"]).encode()
+        if query := scope.get("query_string"):
+            raw += b"?" + query
         try:
             target = read_target(scope.get("method", "GET").encode(), raw)
         except BadTarget as error:

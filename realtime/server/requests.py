@@ -93,6 +93,9 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
         channel.waiting_since = None
         if self._bad_target is not None:
             return self._answer(self._bad_target.answer)
+        hosts = self.requestHeaders.getRawHeaders(b"host", ())
+        if len(hosts) != 1 and self.clientproto == b"HTTP/1.1":  # RFC 9112, section 3.2
+            return self._answer(refusals.refusal(400, "invalid", "A request needs one Host header."))
         if "websocket" in self._options("upgrade"):
             return self._open_socket()
         return super().process()

@@ -24,7 +24,7 @@ LIMITS = {
 }
 
 
-@pytest.fixture(scope="module", params=SERVERS.values(), ids=SERVERS.keys())
+@pytest.fixture(scope="module", params=list(SERVERS.values()), ids=list(SERVERS))
 def web(running_stores, request):
     stage.reset()
     for number in range(10):

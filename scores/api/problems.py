@@ -7,8 +7,9 @@ import logging
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -33,9 +34,16 @@ _TITLES = {
     429: "Too many requests",
     503: "Service unavailable",
 }
-#: Answers that are worth a security event: nobody known, not allowed, a key reused, too much.
+#: Answers that are security events: not authenticated, not allowed, a key reused, too many requests.
 _SECURITY = {401, 403, 422, 429}
-_CODES = {401: "unauthorized", 404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
+_CODES = {
+    400: "invalid",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    415: "unsupported_media_type",
+}
 
 
 def problem(
@@ -57,7 +65,7 @@ def of_error(error: ScoreboardError, errors: Any = None) -> tuple[int, dict[str,
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
-    """DRF's hook: every exception of a view becomes a problem; what nobody expected is logged, a 503."""
+    """DRF's hook: every exception of a view becomes a problem. An unexpected one is logged and is a 503."""
     set_rollback()
     extra: dict[str, str] = {}
     status, body, headers = _of_exception(exc)
@@ -96,6 +104,8 @@ def _of_exception(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
         return of_error(exc)
     if isinstance(exc, RequestDataTooBig):
         return of_error(TooLarge())
+    if isinstance(exc, SuspiciousOperation | BadRequest | MultiPartParserError):
+        return of_error(Invalid())
     if isinstance(exc, exceptions.ValidationError):
         return of_error(Invalid(), errors=exc.detail)
     if isinstance(exc, exceptions.APIException) and exc.status_code in _CODES:
@@ -111,10 +121,26 @@ def http_response(status: int, body: dict[str, Any], headers: dict[str, str]) ->
 
 
 def not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-    """The view of every path that is nothing else."""
+    """The view of every path that has no other."""
     return http_response(404, *problem(404, "not_found", "There is nothing at this path."))
 
 
 def for_exception(exc: Exception) -> HttpResponse:
     """The answer to an exception outside DRF."""
     return http_response(*_of_exception(exc))
+
+
+def method_not_allowed(request: HttpRequest, *allowed: str) -> HttpResponse:
+    """The answer of a view outside DRF that serves only the `allowed` methods."""
+    body, headers = problem(405, "method_not_allowed", f'Method "{request.method}" not allowed.')
+    return http_response(405, body, headers | {"Allow": ", ".join(allowed)})
+
+
+def bad_request(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    """Django's answer to what it cannot read, before any view."""
+    return http_response(*of_error(Invalid()))
+
+
+def unavailable(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    """Django's answer to an error outside any view."""
+    return http_response(*of_error(Unavailable()))
