@@ -283,6 +283,8 @@ AXES_DISABLE_ACCESS_LOG = True  # sign-ins are in the log, as scores.security
 
 #: Seconds for which a browser must come back over HTTPS only; 0: not said. A year in production.
 SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", 0 if DEBUG else 31_536_000)
+#: Whether that holds for all subdomains of this host as well.
+SECURE_HSTS_INCLUDE_SUBDOMAINS: bool = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"

@@ -15,6 +15,7 @@ from django.conf import settings
 
 from realtime.http import refusals
 from realtime.http.threads import Threads
+from scores.api.addresses import warn_if_unbelieved
 from scores.api.content_types import plain_content_type
 from scores.rules.errors import TooLarge, Unavailable
 
@@ -51,6 +52,7 @@ class WithLimits:
         try:
             body = await _read_body(scope, receive)
             scope["headers"] = [_plain(name, value) for name, value in scope["headers"]]
+            warn_if_unbelieved(_header(scope, b"x-forwarded-for"))
             scope["received_at"] = time.monotonic()  # what the time of an update is counted from
             in_turn = not _of_admin(scope["path"])
             if scope["method"] in _READS:

@@ -16,7 +16,7 @@ from django.conf import settings
 from realtime.admission import origin_allowed
 from realtime.background import background
 from realtime.http import refusals
-from scores.rules.addresses import client_address
+from scores.api.addresses import counted_address
 from scores.telemetry import security_events
 
 
@@ -72,7 +72,7 @@ class WithSocketLimits:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         peer = (scope.get("client") or [""])[0]
         forwarded = ", ".join(_headers(scope, b"x-forwarded-for"))
-        address = client_address(peer, forwarded, settings.SCOREBOARD_TRUSTED_PROXIES)
+        address = counted_address(peer, forwarded)
         origin = next(iter(_headers(scope, b"origin")), None)
         answer = refusal_of(scope["path"], origin, address, self._counts)
         if answer is not None:

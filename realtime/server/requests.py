@@ -6,7 +6,6 @@ from io import BytesIO
 from typing import Any
 
 from daphne.http_protocol import WebRequest
-from django.conf import settings
 from twisted.web import http
 
 from realtime import frames
@@ -19,7 +18,7 @@ from realtime.http.target import BadTarget, Target, read_target
 from realtime.hub import hub
 from realtime.server.registry import Registry
 from realtime.server.websocket import BoardSocket
-from scores.rules.addresses import client_address
+from scores.api.addresses import counted_address
 from scores.rules.errors import TooLarge, Unavailable
 
 
@@ -140,7 +139,7 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
     def _address(self) -> str:
         peer = str(getattr(self.client, "host", ""))
         forwarded = ", ".join(self.requestHeaders.getRawHeaders("x-forwarded-for", ()))
-        return client_address(peer, forwarded, settings.SCOREBOARD_TRUSTED_PROXIES)
+        return counted_address(peer, forwarded)
 
     def _header(self, name: str) -> str | None:
         values = self.requestHeaders.getRawHeaders(name.encode())

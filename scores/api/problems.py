@@ -6,7 +6,6 @@ import json
 import logging
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
@@ -14,7 +13,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from scores.rules.addresses import client_address
+from scores.api.addresses import counted_address
 from scores.rules.errors import Invalid, ScoreboardError, TooLarge, Unavailable
 from scores.telemetry import security_events
 
@@ -93,10 +92,10 @@ def _record(exc: Exception, code: str, status: int, context: dict[str, Any]) -> 
 
 
 def address_of(request: HttpRequest) -> str:
-    """The address that a request is counted for (scores/rules/addresses.py)."""
+    """The address that a request is counted for."""
     meta = request.META
     forwarded = meta.get("HTTP_X_FORWARDED_FOR", "")
-    return client_address(meta.get("REMOTE_ADDR") or "", forwarded, settings.SCOREBOARD_TRUSTED_PROXIES)
+    return counted_address(meta.get("REMOTE_ADDR") or "", forwarded)
 
 
 def _of_exception(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:

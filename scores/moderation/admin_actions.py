@@ -27,19 +27,20 @@ Item = tuple[int, str, str]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FormPage:
-    """A form that is shown: for whom, of which version (0: the player's), its ULID ('': a new one).
+    """A form that is shown: for whom, of which version (-1: the player's), its ULID ('': a new one).
 
     `status` is that of the answer, `done` says that nothing is left to show.
     """
 
     player: Player
-    version: int = 0
+    version: int = -1
     ulid: str = ""
     status: int = 200
     done: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "version", self.version or self.player.version)
+        if self.version < 0:
+            object.__setattr__(self, "version", self.player.version)
         object.__setattr__(self, "ulid", self.ulid or str(ULID()))
 
     @property

@@ -20,7 +20,6 @@ from tools.testing.raw import RawViewer, client_frame
 COOKIE = "Cookie: csrftoken=" + "a" * 32
 FORM = "Content-Type: application/x-www-form-urlencoded"
 MULTIPART = "Content-Type: multipart/form-data; boundary=x"
-#: Refusals while the stores are away are a 503 that is not the client's fault.
 SOCKET = (
     b"GET /ws/none HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
@@ -146,6 +145,14 @@ def test_an_odd_request_is_answered_and_is_no_error(web, name):
     assert not [
         line for line in web.lines if " ERROR " in line or " CRITICAL " in line or "Traceback" in line
     ]
+
+
+def test_a_forwarded_address_that_is_not_believed_is_reported_once(web):
+    for _ in range(3):
+        assert answer_to(web, request("/score/me", "GET", "X-Forwarded-For: 10.1.2.3"))[0] == 401
+    time.sleep(0.1)
+    warnings = [line for line in web.lines if "X-Forwarded-For came in" in line]
+    assert len(warnings) == 1 and "SCOREBOARD_TRUSTED_PROXIES" in warnings[0]
 
 
 def cpu_seconds(pid):
