@@ -84,6 +84,13 @@ def test_subdomains_are_bound_to_https_only_when_asked_for():
     assert done.stdout == "max-age=60; includeSubDomains\n"
 
 
+def test_a_static_file_in_development_can_be_validated(port):
+    path = "/static/scoreboard/scoreboard.css"
+    etag = ask(port, "GET", path).headers["ETag"]
+    assert ask(port, "GET", path, headers={"If-None-Match": etag}).status == 304
+    assert ask(port, "GET", path, headers={"If-None-Match": '"other"'}).status == 200
+
+
 def test_an_unknown_host_too(port):
     answer = ask(port, "GET", "/score/top10", headers={"Host": "evil.example"})
     assert answer.status == 400

@@ -15,7 +15,7 @@ _warned = threading.Event()
 
 
 def counted_address(peer: str, forwarded_for: str) -> str:
-    """The address of a request from `peer`; `forwarded_for` is all of its X-Forwarded-For, joined by commas."""
+    """The address of a request from `peer`; `forwarded_for` holds all of its X-Forwarded-For lines."""
     warn_if_unbelieved(forwarded_for)
     return client_address(peer, forwarded_for, settings.SCOREBOARD_TRUSTED_PROXIES)
 

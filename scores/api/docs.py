@@ -35,7 +35,7 @@ def docs(request: HttpRequest) -> HttpResponse:
 
 
 def _cached(response: HttpResponse) -> HttpResponse:
-    response["Cache-Control"] = "public, max-age=60"
+    response["Cache-Control"] = "max-age=60"
     return response
 
 
