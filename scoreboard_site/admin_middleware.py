@@ -59,6 +59,13 @@ def _check_charset(request: HttpRequest) -> None:
         raise UnsupportedCharset
 
 
+def _check_nul(request: HttpRequest) -> None:
+    """Raises BadRequest for a NUL in the query or in a form: PostgreSQL stores none, in no field."""
+    body = request.body if request.method == "POST" else b""
+    if "%00" in request.META.get("QUERY_STRING", "") or b"%00" in body or b"\0" in body:
+        raise BadRequest
+
+
 def _drop_odd_session(request: HttpRequest) -> None:
     """Forget a session cookie that Django cannot have made: a database may refuse even to look for it."""
     if not _SESSION_KEY.fullmatch(request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")):
@@ -84,6 +91,7 @@ class for_admin:  # noqa: N801 - a middleware factory, used like a function
         _drop_odd_session(request)
         try:
             _check_charset(request)
+            _check_nul(request)
             response = self._admin(request)
         except (DatabaseError, BadRequest, SuspiciousOperation) as error:  # outside any view
             response = _error_page(request, error)

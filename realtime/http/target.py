@@ -7,9 +7,8 @@ or "/". Any other spelling is a path that does not exist.
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from django.conf import settings
@@ -17,6 +16,7 @@ from django.http.request import split_domain_port, validate_host
 
 from realtime.http import refusals
 
+_COMMON = re.compile(rb"/|(?:/[A-Za-z0-9_~:@-][A-Za-z0-9_~:@.-]*)+/?")
 _PATH = re.compile(rb"(?:/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})*)+")
 _ABSOLUTE = re.compile(rb"https?://([^/?#@]+)((?:/[^?#]*)?)((?:\?[^#]*)?)", re.IGNORECASE)
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
@@ -26,8 +26,7 @@ _NEVER_ESCAPED = frozenset(
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """`path` is decoded; `raw_path` and `query` are as sent. `host` replaces the Host header if given."""
 
     path: str
@@ -78,6 +77,8 @@ def _is_ours(authority: str) -> bool:
 
 def _decoded(raw_path: bytes) -> str:
     """The path that these bytes are the one spelling of. Raises BadTarget."""
+    if _COMMON.fullmatch(raw_path):
+        return raw_path.decode()
     if _PATH.fullmatch(raw_path) and not _has_other_spelling(raw_path):
         try:
             return unquote_to_bytes(raw_path).decode()

@@ -1,4 +1,4 @@
-"""HTTP connections on our own server: what one holds, and how many there may be."""
+"""HTTP connections on our own server: the input of one, and the limit on their number."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LINGER_S = 1.0
 class Channel(http.HTTPChannel):  # type: ignore[misc]
     """One HTTP connection, known to the server while it is open."""
 
-    #: When the client began to send what is not yet a whole request (event loop's time, s).
+    #: When the client began to send a request that is not complete yet (event loop's time, s).
     waiting_since: float | None = None
     #: Whether the rest of the input is dropped, because a request was refused.
     refused = False
@@ -109,7 +109,7 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
         self._respondToBadRequestAndDisconnect()
 
     def become(self, board_socket: BoardSocket) -> None:
-        """Hand the connection over; this channel is forgotten."""
+        """Hand the connection over to a socket. This channel is not used any more."""
         transport = self.transport
         self.factory.channels.discard(self)
         self.setTimeout(None)

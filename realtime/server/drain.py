@@ -33,7 +33,7 @@ _POLL_S = 0.02
 
 
 class Drain:
-    """Ends `server` (a daphne server) within `grace_s`; first its ports, requests and sockets."""
+    """Ends a daphne server within `grace_s`: first its ports, then its sockets and requests."""
 
     def __init__(
         self,

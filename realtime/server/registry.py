@@ -42,7 +42,7 @@ class Registry:
             self.counts.remove(address)
 
     async def run_clock(self) -> None:
-        """Tick for ever."""
+        """Tick all sockets, without end."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(TICK_S)

@@ -34,7 +34,7 @@ from scores.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
-#: Kernel buffer (bytes) of each connection: what a viewer that does not read may hold of old boards.
+#: Kernel send buffer (bytes) of each connection: the most that waits there for a viewer that does not read.
 SEND_BUFFER = 32 * 1024
 #: Files the process needs besides connections of clients.
 SPARE_FILES = 256
@@ -43,13 +43,13 @@ SWEEP_S = 1.0
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How to serve. Times in s; `endpoint` is a Twisted endpoint string that stands for host and port."""
+    """How to serve. Times in s; `endpoint` is a Twisted endpoint string that replaces host and port."""
 
     host: str = "127.0.0.1"
     port: int = 8000
     endpoint: str | None = None
     backlog: int = 4096
-    #: Longer than a load balancer's own idle timeout, or it meets connections that have just been closed.
+    #: Longer than the idle timeout of a load balancer, which would otherwise use connections just closed.
     keep_alive_s: float = 130.0
     #: A request must be complete this long after its first byte, and is answered this long after that.
     request_s: float = 10.0
@@ -151,7 +151,7 @@ def _listen(options: Options, factory: Factory) -> Any:
 
 
 def _socket_limit(room: float) -> float:
-    """How many board sockets there may be among `room` connections: a tenth is left for HTTP."""
+    """The most sockets among `room` connections: a tenth is left for HTTP."""
     most = room if room == math.inf else max(1, room - room // 10)
     wanted: float = settings.SCOREBOARD_MAX_SOCKETS or math.inf
     if most < wanted < math.inf:

@@ -1,4 +1,4 @@
-"""What the API's description says beyond what drf-spectacular finds in the code: see `/api/schema`.
+"""The API's description (`/api/schema`), as far as drf-spectacular does not find it in the code.
 
 The decorators here go on the views. Bodies that come in are described by their serializers, bodies that
 go out by the components below, because output is `to_dict()` of our values and not a serializer's.

@@ -80,6 +80,8 @@ REQUESTS = {
         302,
         request("/admin/", "GET", 'Cookie: sessionid="\\000\\000\\000\\000\\000\\000"'),
     ),
+    "a NUL in the query of the admin site": (400, request("/admin/login/?a=%00")),
+    "a NUL in a form": (400, request("/admin/login/", "POST", FORM, COOKIE, body=b"a=%00")),
     "view on site": (302, request("/admin/r/1/1/")),
     "a root path": (200, request("/livez", "GET", "Daphne-Root-Path: \xff")),
     "a subprotocol": (101, SOCKET + b"Sec-WebSocket-Protocol: \xff\r\n\r\n"),
