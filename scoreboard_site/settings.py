@@ -281,6 +281,8 @@ AXES_DISABLE_ACCESS_LOG = True  # the logger scores.security has the sign-ins
 
 #: Seconds for which browsers must use HTTPS only. 0: the header is not sent. A year in production.
 SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", 0 if DEBUG else 31_536_000)
+#: Whether that holds for all subdomains of this host as well.
+SECURE_HSTS_INCLUDE_SUBDOMAINS: bool = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 # Not Strict: a link from a mail must find the moderator signed in, and must not replace the CSRF cookie of
@@ -363,6 +365,8 @@ LOGGING = {
         "django": {"level": "WARNING", "handlers": [], "propagate": True},
         # It logs every 4xx and 503. The useful ones are in scores.security, with more fields.
         "django.request": {"level": "CRITICAL"},
+        # Django reports a client's odd request there as an ERROR; it is answered, and our alarms watch ERROR.
+        "django.security": {"level": "CRITICAL"},
         "daphne": {"level": "WARNING"},
         "channels_redis.pubsub": {"filters": ["without_traceback", "repetition"]},
         "axes": {"level": "ERROR"},  # it logs account names, and people type passwords in their place

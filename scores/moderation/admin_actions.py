@@ -30,19 +30,20 @@ _VERSION = re.compile(r"[1-9][0-9]{0,14}")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FormPage:
-    """A form for `player`, rendered from `version` (0: the player's) with `ulid` ('': a new one).
+    """A form for `player`, rendered from `version` (-1: the player's) with `ulid` ('': a new one).
 
     `status` is the status of the answer. `done` is set when the action is done and no form is shown.
     """
 
     player: Player
-    version: int = 0
+    version: int = -1
     ulid: str = ""
     status: int = 200
     done: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "version", self.version or self.player.version)
+        if self.version < 0:
+            object.__setattr__(self, "version", self.player.version)
         object.__setattr__(self, "ulid", self.ulid or str(ULID()))
 
     @property

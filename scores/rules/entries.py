@@ -8,12 +8,22 @@ from collections.abc import Iterable
 
 from scores.rules.players import KEY_PATTERN, Player
 
+#: What programs send in place of a key that they have lost: it is the same for everybody.
+_PLACEHOLDERS = frozenset(
+    ("undefined", "null", "nil", "none", "nan", "infinity", "-infinity", "true", "false", "object", "string")
+)
+
+
+def is_placeholder(key: str) -> bool:
+    """Whether a key is a value such as `undefined`, which a program sends by mistake for every update."""
+    return key.lower() in _PLACEHOLDERS
+
 
 def key_of_header(header: str) -> str | None:
-    """The idempotency key in an `Idempotency-Key` header, without quotes; None when it is not a valid key."""
+    """The idempotency key in an `Idempotency-Key` header, without one pair of quotes; None: not a key."""
     if len(header) >= 2 and header[0] == header[-1] == '"':
         header = header[1:-1]
-    return header if KEY_PATTERN.fullmatch(header) else None
+    return header if KEY_PATTERN.fullmatch(header) and not is_placeholder(header) else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

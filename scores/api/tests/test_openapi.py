@@ -71,6 +71,20 @@ def test_every_route_and_every_code_is_described(stores):
             assert f"`{code}`" in text, f"{code} is not in the description"
 
 
+def test_every_error_has_its_codes_and_an_example_of_each(stores):
+    for operations in docs.generate()["paths"].values():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                content = answer.get("content", {}).get("application/problem+json")
+                if content is None:
+                    assert int(status) < 400
+                    continue
+                shown = [example["value"] for example in content["examples"].values()]
+                codes = content["schema"]["allOf"][1]["properties"]["code"]["enum"]
+                assert [each["code"] for each in shown] == codes
+                assert {each["status"] for each in shown} == {int(status)}
+
+
 def _below(parent: type) -> list[type]:
     children: list[type] = parent.__subclasses__()
     return [each for child in children for each in (child, *_below(child))]

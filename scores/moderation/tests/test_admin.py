@@ -296,6 +296,20 @@ def test_a_form_we_have_not_rendered_is_a_bad_request(
     assert known(ann).version == 1
 
 
+def test_a_form_of_version_0_is_stale_like_any_other(site: AdminSite, moderator: Moderator):
+    ann = new_player(site)
+    answer = moderator.act(ann, "hide", moderator.form(ann, "hide") | {"version": "0"})
+    assert answer.status_code == 409
+    assert known(ann).version == 1 and moderations(ann) == []
+
+
+def test_messages_are_in_the_session_and_in_no_cookie(site: AdminSite, moderator: Moderator):
+    ann = new_player(site)
+    answer = moderator.act(ann, "hide", moderator.form(ann, "hide"))
+    assert answer.status_code in (200, 302)
+    assert "messages" not in answer.cookies
+
+
 def test_many_get_a_result_each_and_twice_is_once(site: AdminSite, moderator: Moderator):
     ann, bob, cid = (new_player(site) for _ in range(3))
     page = moderator.post(site.path("bulk/ban/"), {"player": [ann, bob, cid]}).text

@@ -52,9 +52,9 @@ class Deployment:
 
     @contextmanager
     def behind_nginx(self, application, changes=None, keys=None):
-        files = {"certificate": self.certificate, "key": self.key}
         keys, static = keys or local_issuer.ensure_key() / "jwks.json", self.folder / "static"
-        with nginx(self.folder, self.port, application, static, changes or {}, keys=keys, **files) as part:
+        tls = self.certificate, self.key
+        with nginx(self.folder, self.port, application, static, changes, tls=tls, keys=keys) as part:
             yield part
 
     def smoke(self, **who):
