@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 
 from deploy.tests.assembly import Assembly
 from tools.devstack import deploying
-from tools.devstack.install.testtools import find_nginx
+from tools.devstack.install.dev_programs import find_nginx
 from tools.devstack.processes.part import Part
 from tools.devstack.processes.ports import answers, free_port
 from tools.testing import stage

@@ -14,7 +14,7 @@ from statistics import median
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tools.benchmarks.path import Writer, server, server_token, stores
+from tools.benchmarks.product import Writer, server, server_token, stores
 from tools.devstack.install.chromium import FLAGS, find_chromium
 
 SCREENS = {"phone": (390, 844), "desktop": (1280, 900)}

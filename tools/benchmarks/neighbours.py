@@ -27,7 +27,9 @@ from statistics import median, quantiles
 from urllib.parse import urlsplit
 
 from realtime.server.open_files import raise_file_limit
-from tools.benchmarks.fanout.fanout import BUILD, CLIENT_CORE, ITSELF, ROOT, Pair, Program, build, stores
+from tools.benchmarks.fanout.__main__ import ITSELF, Pair, stores
+from tools.benchmarks.programs import BUILD, CLIENT_CORE, Program, build
+from tools.devstack.install.files import ROOT
 from tools.faults.proxies.http import HttpProxy
 
 REQUEST = (

@@ -20,10 +20,10 @@ from tools.devstack.processes import children
 STORE_VARIABLES = {"PORT", "DATA_DIR", "DYNAMODB_ENDPOINT_URL", "REDIS_URL", "DATABASE_URL"}
 #: Verbs that are a module of their own: what to run, and the help text.
 MODULES = {
-    "bench-start": ("tools.benchmarks.start", "measure the first `make run`, and what it fetches"),
-    "bench-path": ("tools.benchmarks.path", "measure the way of an update to the pages"),
+    "bench-start": ("tools.benchmarks.first_start", "measure the first `make run`, and what it fetches"),
+    "bench-path": ("tools.benchmarks.update_path", "measure the way of an update to the pages"),
     "bench-fanout": (
-        "tools.benchmarks.fanout.fanout",
+        "tools.benchmarks.fanout",
         "measure boards to many sockets, next to other servers",
     ),
     "bench-neighbours": ("tools.benchmarks.neighbours", "measure what viewers do to each other and to HTTP"),
@@ -31,19 +31,19 @@ MODULES = {
     "bench-ranks": ("tools.benchmarks.ranks", "measure ranks among a million players"),
     "faults": ("tools.faults", "every fault on real stores and processes, and what became of it"),
     "soak": ("tools.faults.soak", "half load with faults for half an hour, and whether anything grows"),
-    "bench-growth": ("tools.research.growth.growth", "measure what grows with players, viewers and updates"),
+    "bench-growth": ("tools.research.growth", "measure what grows with players, viewers and updates"),
     "bench-rivals": (
-        "tools.research.rivals.sidebyside",
+        "tools.research.rivals",
         "compare with what a user would pick instead, also under faults",
     ),
     "simulate": (
-        "tools.research.simulation.simulate",
+        "tools.research.simulation",
         "simulate DynamoDB's partitions and ten million viewers",
     ),
-    "load": ("tools.benchmarks.load.load", "play many players and viewers with locust"),
+    "load": ("tools.benchmarks.load", "play many players and viewers with locust"),
     "screenshots": ("tools.devstack.screenshots", "take the README's pictures from a running demo"),
-    "smoke": ("tools.smoke.smoke", "check a deployed scoreboard, at URL, from the outside"),
-    "costs": ("tools.research.costs.costs", "compute what it costs on AWS from list prices: docs/costs.md"),
+    "smoke": ("tools.smoke", "check a deployed scoreboard, at URL, from the outside"),
+    "costs": ("tools.research.costs", "compute what it costs on AWS from list prices: docs/costs.md"),
     "audit": ("tools.devstack.install.audit", "look for known vulnerabilities of what is locked"),
     "lock": (
         "tools.devstack.install.lock",
@@ -176,7 +176,7 @@ def lint(_: argparse.Namespace) -> int:
 
 
 def test(options: argparse.Namespace) -> int:
-    from tools.devstack.install.download import dynamodb_folder
+    from tools.devstack.install.dynamodb_local import dynamodb_folder
     from tools.devstack.install.programs import find_java, find_valkey
 
     for name in STORE_VARIABLES:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tools.devstack.console import say
 from tools.devstack.errors import StackError
+from tools.devstack.install.dev_programs import find_node, python_environment
 from tools.devstack.install.files import ROOT
-from tools.devstack.install.testtools import find_node, python_environment
 from tools.devstack.processes import children
 
 DEPLOY = ROOT / "deploy"

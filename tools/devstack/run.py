@@ -14,7 +14,7 @@ from tools.devstack.console import log_of, tell
 from tools.devstack.errors import StackError
 from tools.devstack.install.files import ROOT, mark_used
 from tools.devstack.install.packages import VENV
-from tools.devstack.processes import children, parts
+from tools.devstack.processes import children, stores
 from tools.devstack.processes.data_folder import claim, remove_addresses, space_watch, write_addresses
 from tools.devstack.processes.part import Part
 from tools.devstack.processes.ports import answers, free_port, is_free
@@ -96,8 +96,8 @@ def _check_port(port: int) -> None:
 def _start_stores(supervisor: Supervisor, folder: Path) -> tuple[dict[str, str], list[Part]]:
     """Start the stores that the environment does not name; the addresses of both, and what was started."""
     makers: dict[str, tuple[Callable[..., Part], str]] = {
-        "DYNAMODB_ENDPOINT_URL": (parts.dynamodb_part, "dynamodb"),
-        "REDIS_URL": (parts.valkey_part, "valkey"),
+        "DYNAMODB_ENDPOINT_URL": (stores.dynamodb_part, "dynamodb"),
+        "REDIS_URL": (stores.valkey_part, "valkey"),
     }
     urls: dict[str, str] = {}
     started = []

@@ -70,7 +70,7 @@ class Run:
     # --- For the scenarios -------------------------------------------------------------------------
 
     def last(self, seconds: float) -> None:
-        """Let the fault last. `seconds` are of the whole programme; the fast one takes a part of it."""
+        """Let the fault last. `seconds` are of the whole suite; the fast one takes a part of it."""
         time.sleep(self.seconds(seconds))
 
     def seconds(self, seconds: float) -> float:

@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 
 from tools.devstack.console import say
-from tools.faults import programme, report
+from tools.faults import report, suite
 from tools.faults.__main__ import prepare
 from tools.faults.checks.watch import Resources
 from tools.faults.run import Run
@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
             capacity = calibrate(stage)
             pace = options.pace or capacity / 2
             say(f"at most {capacity:.0f} updates/s here now; {pace:.0f}/s for {options.minutes:g} min")
-            result, run = programme.perform_mix(
+            result, run = suite.perform_mix(
                 stage,
                 60 * options.minutes,
                 seed=seed,

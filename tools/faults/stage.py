@@ -24,8 +24,8 @@ from tools.devstack.errors import StackError
 from tools.devstack.install.files import ROOT
 from tools.devstack.processes import children
 from tools.devstack.processes.part import Part
-from tools.devstack.processes.parts import start_dynamodb, start_valkey
 from tools.devstack.processes.ports import free_port
+from tools.devstack.processes.stores import start_dynamodb, start_valkey
 from tools.devstack.run import is_ready
 from tools.faults.checks.evidence import Moderated
 from tools.faults.checks.truth import Away, RankingKeys, Tables

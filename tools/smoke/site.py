@@ -8,7 +8,7 @@ import json
 import ssl
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +16,9 @@ import httpx
 from websockets.sync.client import ClientConnection, connect
 
 from realtime.probe import client_tls
+from scores.identity.machine_client import TokenRefused, fetch_token
+from scores.rules.players import ID_PATTERN
+from tools.devstack.errors import StackError
 
 TIMEOUT_S = 10.0
 #: A change is on every page, cache included, within this time (s).
@@ -91,6 +94,31 @@ class Site:
         self.client.close()
         if self.viewer is not None:
             self.viewer.close()
+
+
+def site_of(environment: Mapping[str, str]) -> Site:
+    """What is to be checked, and as whom. Raises StackError when that is not clear."""
+    url = environment.get("URL", "").rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
+        raise StackError("say which deployment: make smoke URL=https://board.example.com")
+    token = environment.get("SMOKE_TOKEN", "")
+    if not token:
+        given = [environment.get(f"SMOKE_{name}", "") for name in ("TOKEN_URL", "CLIENT_ID", "CLIENT_SECRET")]
+        if not all(given):
+            raise StackError("there is no token to raise a score with")
+        try:
+            token = fetch_token(*given)
+        except TokenRefused as error:
+            raise StackError(f"signing in: {error}") from error
+    claims = claims_of(token)
+    is_server = "scoreboard/score.write" in str(claims.get("scope", "")).split()
+    user_id = environment.get("SMOKE_USER") or "smoke-test"
+    if not is_server:
+        user_id = str(claims.get("sub", ""))
+    if not ID_PATTERN.fullmatch(user_id):
+        raise StackError("SMOKE_USER must be 1 to 128 characters of A-Z a-z 0-9 _ . : @ -")
+    return Site(url, client_for(url), token, user_id)
 
 
 def client_for(url: str) -> httpx.Client:

@@ -8,7 +8,7 @@ import time
 import redis
 
 from tools.devstack.processes.part import Part
-from tools.devstack.processes.parts import start_valkey
+from tools.devstack.processes.stores import start_valkey
 from tools.faults import armed
 from tools.faults.checks.checker import SPARE_S
 from tools.faults.proxies.tcp import wait_until

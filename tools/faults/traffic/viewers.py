@@ -16,7 +16,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from tools.devstack.install.testtools import find_node
+from tools.devstack.install.dev_programs import find_node
 from tools.devstack.processes.part import Part
 from tools.faults.checks.truth import Rows
 

@@ -15,11 +15,10 @@ from scores.identity.tests.test_cognito import Pool
 from scores.identity.verifier import WRITE_SCOPE
 from scores.stores import repository
 from tools.devstack.install.files import ROOT
-from tools.devstack.install.testtools import start_cognito
+from tools.devstack.processes.cognito import start_cognito
 from tools.devstack.processes.ports import free_port
 from tools.smoke.checks import IN_ORDER, redirect_to_https
-from tools.smoke.site import Site, client_for
-from tools.smoke.smoke import site_of
+from tools.smoke.site import Site, client_for, site_of
 from tools.testing.nginx import nginx
 from tools.testing.processes import server
 from tools.testing.tls import make_certificate
@@ -61,7 +60,7 @@ class Deployment:
         """(exit status, {check: well}, what was printed)"""
         who = who or {"SMOKE_TOKEN": local_issuer.mint("deployer", WRITE_SCOPE)}
         env = os.environ | {"URL": self.url, "SSL_CERT_FILE": str(self.certificate)} | who
-        command = [sys.executable, "-m", "tools.smoke.smoke"]
+        command = [sys.executable, "-m", "tools.smoke"]
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=100)
         lines = [line for line in done.stdout.splitlines() if line.startswith(("ok ", "FAIL"))]
         secret = who.get("SMOKE_TOKEN") or who["SMOKE_CLIENT_SECRET"]

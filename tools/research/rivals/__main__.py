@@ -1,12 +1,12 @@
 """Side by side with what a user would pick instead: `make bench-rivals`.
 
-Our server, the usual way on Node (rivals/seed.mjs) and the plain way with Channels (rivals/plain.py), on
+Our server, the usual way on Node (express.mjs) and the plain way with Channels (plain_channels.py), on
 the same DynamoDB Local and Valkey, in the same run. Servers on one core, clients and stores on the other.
 
 1. After a round that does not count, in rounds in which the servers take turns, each round begun by another:
    the time from sending an update to the last of 100 open
    pages; then 8 writers at once with 100 and with 1,000 open sockets.
-2. The faults F5, F6 and F12 (tools/research/rivals/trials.py).
+2. The faults F5, F6 and F12 (tools/research/rivals/faults.py).
 
 Prints the tables with versions and method, and writes them into docs/rivals.md. `--quick` measures one
 short round and writes nothing.
@@ -33,19 +33,16 @@ from typing import Any
 
 from realtime.server.open_files import raise_file_limit
 from tools.benchmarks.counting import cpu_s
-from tools.benchmarks.fanout.fanout import Program
+from tools.benchmarks.programs import BUILD, CLIENT_CORE, Program, build
 from tools.devstack.processes.part import Part
-from tools.devstack.processes.parts import start_dynamodb, start_valkey
+from tools.devstack.processes.stores import start_dynamodb, start_valkey
 from tools.faults.traffic.journal import Attempt
 from tools.faults.traffic.writers import HttpSender
 from tools.reporting import machine, pages
-from tools.research.rivals import trials
+from tools.research.rivals import faults
 from tools.research.rivals.contenders import (
-    BUILD,
-    CLIENT_CORE,
     CONTENDERS,
     Contender,
-    build,
     environment,
     open_viewers,
     running,
@@ -280,30 +277,30 @@ def main() -> None:
     os.sched_setaffinity(0, {int(CLIENT_CORE)})
     figures: list[dict[str, Any]] = []
     conditions: dict[str, float] | None = None
-    faults: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="rivals-") as folder:
         if options.only != "faults":
             before = machine.Conditions()
             figures = measure(plan, Path(folder))
             conditions = before.so_far()
         if options.only != "figures":
-            results = trials.run(Path(folder), options.servers, quick=options.quick)
-            faults = [dataclasses.asdict(result) for result in results]
+            results = faults.run(Path(folder), options.servers, quick=options.quick)
+            found = [dataclasses.asdict(result) for result in results]
     if not options.quick and (pages.FIGURES / "rivals.json").exists():
         kept = pages.load("rivals.json")
         if not figures:
             figures, conditions = kept["figures"], kept["conditions"]
-        measured = {result["server"] for result in faults}
-        faults += [old for old in kept["faults"] if old["server"] not in measured]
+        measured = {result["server"] for result in found}
+        found += [old for old in kept["faults"] if old["server"] not in measured]
     if not options.quick:
-        pages.save("rivals.json", {"figures": figures, "conditions": conditions, "faults": faults})
+        pages.save("rivals.json", {"figures": figures, "conditions": conditions, "faults": found})
     parts = {"versions": versions()}
     if figures:
         parts["figures"] = performance(figures)
     if conditions:
         parts["figures"] += f"\n\n{machine.sentence(conditions)}"
-    if faults:
-        parts["faults"] = trials.report(trials.of_json(result) for result in faults)
+    if found:
+        parts["faults"] = faults.report(faults.of_json(result) for result in found)
     for name, text in parts.items():
         print(f"\n## {name}\n\n{text}", flush=True)
         if not options.quick:

@@ -29,15 +29,15 @@ from typing import Any
 
 from realtime.server.open_files import raise_file_limit
 from tools.benchmarks.counting import cpu_s
-from tools.benchmarks.fanout.fanout import Program
+from tools.benchmarks.programs import BUILD, CLIENT_CORE, Program, build
 from tools.devstack.processes.part import Part
-from tools.devstack.processes.parts import start_dynamodb
+from tools.devstack.processes.stores import start_dynamodb
 from tools.faults.traffic.journal import Attempt, Reply
 from tools.faults.traffic.writers import HttpSender
 from tools.reporting import machine, pages
 from tools.research.growth import report
 from tools.research.growth.world import World, made_world
-from tools.research.rivals.contenders import BUILD, CLIENT_CORE, CONTENDERS, build, running
+from tools.research.rivals.contenders import CONTENDERS, running
 
 OURS = CONTENDERS[0]
 WRITERS = 8

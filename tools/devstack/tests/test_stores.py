@@ -10,10 +10,10 @@ import pytest
 import redis
 
 from tools.devstack.errors import StackError
-from tools.devstack.processes import parts
-from tools.devstack.processes.parts import start_dynamodb, start_valkey
+from tools.devstack.processes import stores
 from tools.devstack.processes.ports import free_port
 from tools.devstack.processes.postgresql import start_postgresql
+from tools.devstack.processes.stores import start_dynamodb, start_valkey
 from tools.devstack.tests.stage import is_running
 
 
@@ -65,7 +65,7 @@ def test_port_that_is_taken_is_named(occupied):
 
 def test_port_that_is_snatched_away_at_the_last_moment_is_replaced(occupied, monkeypatch):
     ports = iter([occupied, free_port()])
-    monkeypatch.setattr(parts, "free_port", lambda: next(ports))
+    monkeypatch.setattr(stores, "free_port", lambda: next(ports))
     valkey = start_valkey(None)
     assert valkey.port != occupied
     valkey.stop()
@@ -94,7 +94,7 @@ def test_corrupt_table_file_is_told_before_anything_starts(tmp_path, content):
 
 def test_dynamodb_answers_and_ends():
     dynamodb = start_dynamodb(None)
-    assert parts.dynamodb_answers(dynamodb.port)
+    assert stores.dynamodb_answers(dynamodb.port)
     assert dynamodb.url == f"http://127.0.0.1:{dynamodb.port}"
     dynamodb.stop()
     assert not is_running(dynamodb.pid)

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from tools.devstack.errors import StackError
-from tools.devstack.install.download import JAR, dynamodb_folder
+from tools.devstack.install.dynamodb_local import JAR, dynamodb_folder
 from tools.devstack.install.files import writable_folder
 from tools.devstack.install.programs import check_platform, find_java, find_valkey
 from tools.devstack.processes.part import Part
@@ -105,18 +105,6 @@ def dynamodb_answers(port: int, host: str = "127.0.0.1") -> bool:
     try:
         connection.request("POST", "/", "{}", _LIST_TABLES)
         return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def http_answers(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether an HTTP server gives any answer to GET /."""
-    connection = http.client.HTTPConnection(host, port, timeout=5)
-    try:
-        connection.request("GET", "/")
-        return connection.getresponse().status > 0
     except (OSError, http.client.HTTPException):
         return False
     finally:

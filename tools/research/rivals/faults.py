@@ -21,14 +21,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tools.benchmarks.watchers import LEADER, watching
 from tools.devstack.processes.part import Part
-from tools.devstack.processes.parts import start_dynamodb, start_valkey
+from tools.devstack.processes.stores import start_dynamodb, start_valkey
 from tools.faults.proxies.http import CUT, HttpProxy, every_second_write
 from tools.faults.traffic.journal import Attempt
 from tools.faults.traffic.writers import HttpSender
 from tools.reporting import pages
 from tools.research.rivals.contenders import CONTENDERS, Contender, environment, running, scores, token
+from tools.research.rivals.watchers import LEADER, watching
 
 WRITERS = 8
 INCREMENT = 7
