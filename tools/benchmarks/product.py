@@ -64,6 +64,9 @@ class Writer:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         self._token = token
 
+    def close(self) -> None:
+        self._connection.close()
+
     def add(self, player: str, increment: int = 1) -> int:
         """The new score; RuntimeError for any other answer, because figures with refusals mean nothing."""
         body = json.dumps({"userId": player, "increment": increment})

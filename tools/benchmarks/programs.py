@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 from tools.benchmarks.counting import cpu_s
 from tools.devstack.install.files import ROOT
@@ -65,3 +68,29 @@ class Program:
         self._alarm.cancel()
         self._process.kill()
         self._process.communicate()
+
+
+def load_client(
+    port: int,
+    sockets: int | str,
+    *,
+    path: str = "/ws/scoreboard",
+    concurrency: int = 200,
+    engine_io: bool = False,
+) -> tuple[Program, dict[str, Any]]:
+    """A client that opens `sockets` sockets, and its report. `"200+300"`: the second part on request."""
+    command = [str(BUILD / "load_client"), "127.0.0.1", str(port), path, str(sockets), str(concurrency)]
+    client = Program(CLIENT_CORE, [*command, *(["engine.io"] if engine_io else [])])
+    return client, json.loads(client.answer())
+
+
+def audience(port: int, sockets: int, *, path: str = "/ws/scoreboard", engine_io: bool = False) -> Program:
+    """A load client with all its sockets open. RuntimeError when some of them fail in three tries."""
+    for _ in range(3):
+        client, report = load_client(port, sockets, path=path, engine_io=engine_io)
+        if report["sockets"] == sockets:
+            return client
+        client.stop()
+        print(f"… only {report['sockets']} of {sockets} sockets opened", flush=True)
+        time.sleep(5)  # the server still has to close the sockets of the client that was stopped
+    raise RuntimeError(f"port {port}: never all of {sockets} sockets opened")

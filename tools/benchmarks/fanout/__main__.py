@@ -21,7 +21,7 @@ from typing import Any
 
 from realtime.server.open_files import raise_file_limit
 from tools.benchmarks.fanout.report import RESULTS, report
-from tools.benchmarks.programs import BUILD, CLIENT_CORE, SERVER_CORE, Program, build
+from tools.benchmarks.programs import BUILD, SERVER_CORE, Program, build, load_client
 from tools.devstack.install.files import ROOT
 from tools.devstack.processes.ports import answers, free_port
 from tools.devstack.processes.stores import start_dynamodb, start_valkey
@@ -81,9 +81,8 @@ class Pair:
         path = "/socket.io/?EIO=4&transport=websocket" if self.name == "socket.io" else "/ws/scoreboard"
         first = min(FIRST, self.sockets // 2)
         rest = self.sockets - first
-        command = [str(BUILD / "load_client"), "127.0.0.1", str(self.port), path, f"{first}+{rest}", "200"]
-        self.client = Program(CLIENT_CORE, [*command, *(["engine.io"] if self.name == "socket.io" else [])])
-        self.client.answer()
+        engine_io = self.name == "socket.io"
+        self.client, _ = load_client(self.port, f"{first}+{rest}", path=path, engine_io=engine_io)
         time.sleep(SETTLE_S)
         resident, cpu = self.server.resident_kib(), self.server.cpu_s()
         opened = json.loads(self.client.ask())
@@ -152,7 +151,9 @@ def save(results: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "python3 -m tools bench-fanout",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--sockets", type=int, nargs="+", default=[500, 2000, 5000])
     parser.add_argument("--rounds", type=int, default=10)

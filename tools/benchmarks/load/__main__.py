@@ -28,7 +28,7 @@ from tools.devstack.run import is_ready
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "python3 -m tools load", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--players", type=int, default=200, help="each scores about every third second")
     parser.add_argument("--viewers", type=int, default=300, help="open WebSockets")

@@ -16,10 +16,9 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tools.devstack.processes.part import Part
 from tools.devstack.processes.stores import start_dynamodb, start_valkey
@@ -217,16 +216,14 @@ def kill_redis(stage: Stage, before_s: float, away_s: float, after_s: float) -> 
     return result
 
 
-def run(folder: Path, servers: Collection[str], *, quick: bool) -> Iterator[Result]:
-    """All faults for these servers, one after the other."""
+def run(folder: Path, *, quick: bool) -> Iterator[Result]:
+    """All faults for all servers, one after the other."""
     faults: list[Callable[[Stage], Result]] = [
         lambda stage: cut_replies(stage, 2.0 if quick else 5.0),
         lambda stage: kill_redis(stage, 2.0, 4.0 if quick else 10.0, 4.0 if quick else 8.0),
         lambda stage: kill_server(stage, 2 if quick else 5),
     ]
     for contender in CONTENDERS:
-        if contender.name not in servers:
-            continue
         data = folder / contender.table
         dynamodb, valkey = start_dynamodb(None), start_valkey(None)
         try:
@@ -244,11 +241,6 @@ def run(folder: Path, servers: Collection[str], *, quick: bool) -> Iterator[Resu
         finally:
             valkey.stop()
             dynamodb.stop()
-
-
-def of_json(kept: dict[str, Any]) -> Result:
-    """A result from what dataclasses.asdict made of it."""
-    return Result(**kept | {"count": Count(**kept["count"])})
 
 
 def report(results: Iterable[Result]) -> str:

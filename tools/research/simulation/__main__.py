@@ -44,7 +44,9 @@ PARTS = ("index", "pace", "events", "splits", "reads", "fan-out")
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "python3 -m tools simulate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="up to 10,000 updates/s and 10^6 viewers")
     parser.add_argument("parts", nargs="*", help=f"some of: {' '.join(PARTS)}")
