@@ -119,10 +119,13 @@ SPECTACULAR_SETTINGS = {
 #: Where DynamoDB is; empty: AWS itself, in AWS_REGION, with the usual credential chain.
 DYNAMODB_ENDPOINT_URL: str | None = env.str("DYNAMODB_ENDPOINT_URL", "") or None
 AWS_REGION: str = env.str("AWS_REGION", env.str("AWS_DEFAULT_REGION", "us-east-1"))
+#: The region of the tables, if not AWS_REGION. `make run` sets it: an emulator has other tables in each.
+DYNAMODB_REGION: str = env.str("DYNAMODB_REGION", AWS_REGION)
 # An emulator wants credentials, any will do; AWS gets them from the task role.
 _emulated = DYNAMODB_ENDPOINT_URL is not None and not env.str("AWS_ACCESS_KEY_ID", "")
-DYNAMODB_ACCESS_KEY_ID: str | None = "local" if _emulated else None
-DYNAMODB_SECRET_ACCESS_KEY: str | None = "local" if _emulated else None
+#: The access key of an emulator's tables. `make run` makes one for each data folder.
+DYNAMODB_ACCESS_KEY_ID: str | None = env.str("DYNAMODB_ACCESS_KEY_ID", "local" if _emulated else "") or None
+DYNAMODB_SECRET_ACCESS_KEY: str | None = "local" if DYNAMODB_ACCESS_KEY_ID else None
 #: Prefix of the table names `UserScores` and `ScoreLedger`, for several boards in one account.
 SCOREBOARD_TABLE_PREFIX: str = env.str("SCOREBOARD_TABLE_PREFIX", "")
 #: Whether this process may read the whole table when the ranking has to be filled from it. Off where only a
@@ -249,7 +252,9 @@ if SCOREBOARD_ADMIN:
         "django.contrib.messages.context_processors.messages",
     ]
     #: The accounts of the moderators: postgres://user:password@host:5432/name. Needed with DEBUG off.
-    _database = env.db("DATABASE_URL", f"sqlite:///{DATA_DIR}/admin.sqlite3" if DEBUG else "")
+    _database = env.db("DATABASE_URL") if env.str("DATABASE_URL", "") else {}
+    if DEBUG and not _database:  # no URL: a path may hold characters that mean something in one
+        _database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "admin.sqlite3")}
     if not _database:
         raise ImproperlyConfigured("SCOREBOARD_ADMIN needs DATABASE_URL when DEBUG is off.")
     if _database["ENGINE"].endswith("postgresql"):

@@ -15,6 +15,7 @@ from tools.devstack.install import packages
 from tools.devstack.install.files import ROOT, mark_used
 from tools.devstack.install.programs import check_platform
 from tools.devstack.processes import children
+from tools.devstack.processes.environment import for_parts
 
 # Tests choose throw-away stores themselves; those of the person's shell must not leak in.
 STORE_VARIABLES = {"PORT", "DATA_DIR", "DYNAMODB_ENDPOINT_URL", "REDIS_URL", "DATABASE_URL"}
@@ -56,7 +57,8 @@ AWS_VERBS = {
     "diff": "what a deployment would change",
     "destroy": "remove what was deployed; asks before anything is done",
 }
-DEV_VERBS = {"test", "lint", *MODULES}
+#: Verbs that need the development tools.
+DEV_VERBS = {"test", "lint", *MODULES} - {"smoke"}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -105,8 +107,7 @@ def _starts_stores(verb: str) -> bool:
 def _environment_for(options: argparse.Namespace) -> dict[str, str]:
     """Our environment with PORT and DATA_DIR made certain and the checkout importable from any folder."""
     given = {"PORT": str(options.port), "DATA_DIR": str(data_folder(options.data_dir))}
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, **given, "PYTHONPATH": path}
+    return {**os.environ, **given, "PYTHONPATH": str(ROOT)}
 
 
 def data_folder(text: str) -> Path:
@@ -215,7 +216,8 @@ def aws(options: argparse.Namespace) -> int:
 
 
 def _manage(*arguments: str) -> int:
-    return _call("manage.py", *arguments)
+    env = for_parts(os.environ) | {name: os.environ[name] for name in ("DATA_DIR", "PORT")}
+    return subprocess.call([sys.executable, "manage.py", *arguments], cwd=ROOT, env=env)
 
 
 def _call(*arguments: str) -> int:

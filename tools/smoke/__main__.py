@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import time
+from http.client import HTTPException
 
-import httpx
 from websockets.exceptions import WebSocketException
 
 from tools.devstack.console import say
@@ -43,7 +43,7 @@ def main() -> int:
             finding, well = check(site), True
         except Failed as failed:
             finding, well = str(failed), False
-        except (httpx.HTTPError, WebSocketException, OSError, ValueError, KeyError) as error:
+        except (HTTPException, WebSocketException, OSError, ValueError, KeyError) as error:
             finding, well = f"{type(error).__name__}: {error}", False
         failures += not well
         took = (time.monotonic() - began) * 1000

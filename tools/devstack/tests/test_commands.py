@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tools.devstack import cli
 from tools.devstack.errors import StackError
 from tools.devstack.install import files, installer, packages, programs
 from tools.devstack.install.files import ROOT
@@ -127,6 +128,15 @@ def test_token_stands_alone_on_the_last_line(tmp_path, data_dir):
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.splitlines()[-1].count(".") == 2
     assert (tmp_path / "issuer").is_dir()
+
+
+def test_smoke_needs_no_development_tools(monkeypatch, capsys):
+    def ensure(name):
+        raise StackError(f"the packages of {name!r} are enough")
+
+    monkeypatch.setattr(packages, "ensure", ensure)
+    assert cli.main(["smoke"]) == 1
+    assert capsys.readouterr().err == "error: the packages of 'run' are enough\n"
 
 
 def test_verify_says_when_nothing_runs(tmp_path):

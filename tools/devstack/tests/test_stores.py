@@ -5,6 +5,7 @@ import shutil
 import socket
 from pathlib import Path
 
+import botocore.session
 import psycopg
 import pytest
 import redis
@@ -98,6 +99,30 @@ def test_dynamodb_answers_and_ends():
     assert dynamodb.url == f"http://127.0.0.1:{dynamodb.port}"
     dynamodb.stop()
     assert not is_running(dynamodb.pid)
+
+
+def test_tables_of_all_keys_become_those_of_the_first_key_given(tmp_path):
+    with start_dynamodb(tmp_path).serving() as shared:
+        session = botocore.session.get_session()
+        options = {"region_name": stores.REGION, "aws_secret_access_key": "any"}
+        client = session.create_client(
+            "dynamodb", endpoint_url=shared.url, aws_access_key_id="somebody", **options
+        )
+        key = {"AttributeName": "id"}
+        client.create_table(
+            TableName="Kept",
+            KeySchema=[key | {"KeyType": "HASH"}],
+            AttributeDefinitions=[key | {"AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    with stores.dynamodb_part(tmp_path, free_port(), access_key="a1b2").serving() as part:
+        seen = {
+            name: session.create_client(
+                "dynamodb", endpoint_url=part.url, aws_access_key_id=name, **options
+            ).list_tables()["TableNames"]
+            for name in ("a1b2", "somebody")
+        }
+    assert seen == {"a1b2": ["Kept"], "somebody": []}
 
 
 def test_data_folder_that_cannot_be_made_is_named(tmp_path):
