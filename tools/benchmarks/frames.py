@@ -37,7 +37,7 @@ _TIMES = """(ms) => new Promise((resolve) => {
 
 
 class Board:
-    """Ten players, of whom the last is made the first, again and again."""
+    """Ten players; each turn moves the last one to the top."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer

@@ -1,4 +1,4 @@
-"""What viewers do to each other and to HTTP on our server: `python -m tools.benchmarks.neighbours`.
+"""How viewers slow down each other and HTTP requests on our server: `python -m tools.benchmarks.neighbours`.
 
 - loop: what a board costs, against a bare loop over the very same sockets.
 - storm: 5,000 sockets at once, as after a restart: the time to the last one's board, and requests meanwhile.

@@ -1,4 +1,4 @@
-"""The way of an update: from the POST to the last of many open pages, its cost and its round trips.
+"""The path of an update from the POST to the last of many open pages: time, CPU and round trips.
 
 `make bench-path` runs it on stores and a server of its own and prints the figures with their method.
 """
@@ -73,7 +73,7 @@ async def latencies(port: int, writer: Writer) -> list[float]:
 
 @contextmanager
 def open_sockets(port: int) -> Iterator[None]:
-    """Pages that look on, in a process of their own, so that reading does not slow the writers."""
+    """Open pages, in a process of their own, so that reading does not slow the writers."""
     script = (
         "import asyncio, sys\n"
         "from websockets.asyncio.client import connect\n"

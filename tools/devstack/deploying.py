@@ -21,7 +21,7 @@ DEPLOY = ROOT / "deploy"
 PINS = DEPLOY / "requirements.lock"
 #: The command line of the CDK; that of npm's `latest` does not know the library's format.
 CDK_CLI = "aws-cdk@2.1148.1"
-#: What a deployment must be told, and what `synth` takes instead.
+#: Settings that a deployment needs, with the values that `synth` uses by default.
 EXAMPLE = {
     "environment": "dev",
     "domain": "board.example.com",

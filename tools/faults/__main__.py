@@ -1,4 +1,4 @@
-"""`make faults`: every fault on real stores and real processes, and the table of what became of it."""
+"""`make faults`: runs fault scenarios on real stores and processes, and prints a table of the results."""
 
 from __future__ import annotations
 

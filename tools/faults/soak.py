@@ -1,4 +1,4 @@
-"""`make soak`: the random mix for half an hour at half load, and whether anything grows meanwhile.
+"""`make soak`: the random mix of faults for half an hour at half load, and a check that nothing grows.
 
 Three server processes: two live through all of it, the third is killed and restarted as the mix wants it.
 Writes docs/figures/soak.json and the plots docs/figures/soak-*.svg.
@@ -26,7 +26,7 @@ from tools.faults.stage import Stage
 from tools.reporting import pages, plots
 
 RESULTS = pages.FIGURES / "soak.json"
-#: What is plotted: title, unit.
+#: Title and unit of each plot.
 PLOTS = {
     "memory_mib": ("Memory of the server processes", "MiB"),
     "threads": ("Threads of the server processes", "threads"),
@@ -95,7 +95,7 @@ def main(arguments: list[str]) -> int:
 
 
 def has_grown(name: str, change: dict[str, float]) -> bool:
-    """By more than what comes and goes (FLAT). `name` ends with what it is."""
+    """Whether it grew by more than FLAT. `name` ends with the name of the resource."""
     return change["last"] - change["first"] > FLAT[name.rpartition(" ")[2]]
 
 

@@ -1,6 +1,6 @@
 """`make smoke URL=https://board.example.com`: does a deployed scoreboard work, from the outside?
 
-Signs in, raises a score, and looks at everything that stands between a visitor and the application. One line
+Signs in, raises a score, and checks everything between a visitor and the application. One line
 for each check; the exit status is 0 when all are well, 1 when one is not, 2 when it could not begin.
 """
 

@@ -1,4 +1,4 @@
-"""What `make smoke` checks, in order. A check returns its finding, or raises Failed with it."""
+"""The checks of `make smoke`, in order. A check returns its finding, or raises Failed with it."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def board(site: Site) -> str:
 
 
 def etag_and_304(site: Site) -> str:
-    for _ in range(5):  # another's update may come between
+    for _ in range(5):  # another update may happen in between
         first = site.top10()
         etag = first.headers.get("etag", "")
         need(re.fullmatch(r'(W/)?"[^"]+"', etag), f"ETag is {etag or 'missing'}")
@@ -244,7 +244,7 @@ IN_ORDER = (
 
 
 def _first_message(site: Site) -> dict[str, Any] | None:
-    """None when a process that has just started asks to come back: it fetches the pool's keys first."""
+    """None when a new process closes the socket to be called again: it fetches the pool's keys first."""
     site.viewer = site.open_socket(site.url)
     try:
         return dict(json.loads(site.viewer.recv(timeout=TIMEOUT_S)))

@@ -18,7 +18,7 @@ JSON = {"Content-Type": "application/json"}
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What a server answered; header names are found whatever their case."""
+    """An answer of a server. The case of header names does not matter."""
 
     status_code: int
     headers: HTTPMessage

@@ -1,4 +1,4 @@
-"""The deployment that `make smoke` looks at: its client, and what one check leaves for the next."""
+"""The deployment under test: its client, and the results that later checks need."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SOON_S = 8.0
 
 
 class Failed(Exception):
-    """A check that is not well; the text says what was found instead."""
+    """A failed check; the text is what was found instead."""
 
 
 def need(condition: Any, finding: str) -> None:
@@ -94,7 +94,7 @@ class Site:
 
 
 def site_of(environment: Mapping[str, str]) -> Site:
-    """What is to be checked, and as whom. Raises StackError when that is not clear."""
+    """The deployment and the player to check with. Raises StackError when one is missing."""
     url = environment.get("URL", "").rstrip("/")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
@@ -119,7 +119,7 @@ def site_of(environment: Mapping[str, str]) -> Site:
 
 
 def claims_of(token: str) -> dict[str, Any]:
-    """What a token says, unverified; nothing if it is none."""
+    """The claims of a token, unverified; none if it is no token."""
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

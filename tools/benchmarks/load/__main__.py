@@ -1,8 +1,8 @@
-"""Many players and viewers, played by locust: `python -m tools.benchmarks.load` (or `make load`).
+"""Simulates many players and viewers with locust: `python -m tools.benchmarks.load` (or `make load`).
 
 Without `--host`, stores and a server are started for it, the server on a core of its own. The HTML report
 is in `.local/load/`; at the end the scores are compared with the points that were acknowledged, and the
-exit status is 1 if one is wrong. The people and what they do: tools/benchmarks/load/locustfile.py.
+exit status is 1 if one is wrong. The simulated users: tools/benchmarks/load/locustfile.py.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--players", type=int, default=200, help="each scores about every third second")
     parser.add_argument("--viewers", type=int, default=300, help="open WebSockets")
     parser.add_argument("--visitors", type=int, default=20, help="asking for the board over HTTP")
-    parser.add_argument("--seconds", type=int, default=120, help="how long, with half of it to come in")
+    parser.add_argument("--seconds", type=int, default=120, help="of the run; users arrive in its first half")
     parser.add_argument("--host", help="a running server of this checkout, such as http://127.0.0.1:8000")
     options = parser.parse_args()
     locust = find_locust()

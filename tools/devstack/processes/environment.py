@@ -7,7 +7,7 @@ the stack gets only what every program needs on this machine, and what is meant 
 import os
 from collections.abc import Mapping
 
-#: What programs need to find their files, their language and the outside world.
+#: Variables that any program may need on this machine.
 MACHINE = {
     *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LANG", "LANGUAGE", "JAVA_HOME"),
     *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "XDG_CACHE_HOME"),

@@ -33,7 +33,7 @@ OTHER_PROJECT = {
 
 @pytest.fixture
 def shell(tmp_path) -> dict[str, str]:
-    """The variables of somebody who works on other things as well."""
+    """The variables of a developer's shell with settings of other projects."""
     other = tmp_path / "other"
     other.mkdir()
     (other / "django.py").write_text("raise SystemExit('this is no Django')\n")

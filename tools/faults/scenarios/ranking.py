@@ -40,7 +40,7 @@ def lost_merge(run: Run) -> None:
             run.moderate(moderator, player, action, amount=_amount(action), killed=True)
             moderator.kill()
             _expect_merged(run, player)
-        # Both for an update whose client does not come back until the board is right.
+        # Both for an update whose client does not retry before the board is right.
         attempt, web = run.attempt(players[-1], 500_000), stage.webs[0]
         stage.to_valkey.refuse()
         web.arm(armed.AFTER_WRITE, players[-1])

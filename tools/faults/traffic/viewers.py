@@ -39,7 +39,7 @@ class Seen:
 
 
 class Page:
-    """What one page shows, as told by its feed. Times are of time.monotonic (s).
+    """The contents of one page, as its feed reports them. Times are of time.monotonic (s).
 
     `links` is what it said about itself: (time, link, fresh). `received` is what came over its sockets:
     (number of the socket, revision); `closed` how these ended: (time, close code). `lags_s` is how old

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tools.research.costs.prices import PRICES
 
-#: What goes into the computation: (value, unit, where it is from).
+#: Inputs of the computation: (value, unit, source).
 ASSUMPTIONS = {
     "cpu_ms": (3.4, "ms of CPU for each update", "make bench-path"),
     "target": (0.6, "use of a core that autoscaling aims at", "deploy/stacks/web.py"),
@@ -58,7 +58,7 @@ def core_hour() -> float:
 
 
 def table_writes() -> dict[str, float]:
-    """What a million updates cost in DynamoDB, whoever sends them: the same in every variant."""
+    """USD for a million updates in DynamoDB: the same in every variant."""
     units = 2 * 2 + 2 * a("contenders")  # a transaction costs two units an item of up to 1 KB
     gigabytes = a("ledger_bytes") * 1e6 / GB
     return {
@@ -85,7 +85,7 @@ def updates() -> dict[str, float]:
 
 
 def updates_api_gateway() -> dict[str, float]:
-    """The same through an HTTP API, behind CloudFront: a firewall cannot stand before such an API itself."""
+    """The same through an HTTP API behind CloudFront: WAF cannot protect such an API directly."""
     apis = {"API Gateway": 1e6 * usd("HTTP API")}
     return table_writes() | apis | functions() | {"CloudFront": cloudfront()} | around_updates()
 
@@ -107,7 +107,7 @@ def functions() -> dict[str, float]:
 
 
 def around_updates() -> dict[str, float]:
-    """What belongs to a million updates in every variant, besides the tables."""
+    """USD for a million updates besides the tables, the same in every variant."""
     return {
         "WAF": 1e6 * usd("WAF requests"),
         "Traces": 1e6 * a("traced") * usd("Traces"),
@@ -121,7 +121,7 @@ def gigabytes(rate: float) -> float:
 
 
 def viewers(rate: float) -> dict[str, float]:
-    """USD a month for VIEWERS who look on all the time."""
+    """USD a month for VIEWERS that are connected all the time."""
     cores = VIEWERS * rate / a("deliveries") / a("target")
     tasks = max(cores, VIEWERS / a("sockets"))
     capacity = max(VIEWERS / 3000, gigabytes(rate) / HOURS)

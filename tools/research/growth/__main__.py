@@ -1,4 +1,4 @@
-"""What grows and what does not: `make bench-growth ARGS=[players viewers updates]`.
+"""How costs grow with players, viewers and updates: `make bench-growth ARGS=[players viewers updates]`.
 
 - players: 8 writers at once, and ranks, while the ranking holds 10³ … 10⁶ players.
 - viewers: five updates a second, first such that change nothing, then such that change the board, with 10² …
@@ -150,7 +150,7 @@ def ask_ranks(world: World, part: Part, count: int = 100) -> Measured:
 
 
 def viewers(plan: Plan, dynamodb: Part, data: Path) -> Turns:
-    """What a board costs and when the last viewer has it, as the audience grows."""
+    """The cost of a board, and the time until the last viewer has it, as the audience grows."""
     with contextlib.ExitStack() as stack:
         stages = {}
         for count in plan.viewers:
@@ -167,7 +167,7 @@ def viewers(plan: Plan, dynamodb: Part, data: Path) -> Turns:
 
 
 def idle_shares(parts: list[Part], seconds: float = 10.0) -> list[float]:
-    """What part of a core each server uses while nothing happens."""
+    """The share of a core that each idle server uses."""
     before = [cpu_s(part.pid) for part in parts]
     time.sleep(seconds)
     return [(cpu_s(part.pid) - cpu) / seconds for part, cpu in zip(parts, before, strict=True)]
@@ -223,7 +223,7 @@ def updates(plan: Plan, dynamodb: Part, data: Path) -> Turns:
 
 
 def offer(world: World, part: Part, rate: int, seconds: float) -> Measured:
-    """`rate` updates a second, come what may; times are from when each was due."""
+    """Send `rate` updates a second, without waiting for answers. Times count from when each was due."""
     threads = min(96, max(4, rate))
     senders = [HttpSender([part.port], world.token, timeout_s=5) for _ in range(threads)]
     idle_senders = list(senders)

@@ -1,4 +1,4 @@
-"""Side by side with what a user would pick instead: `make bench-rivals`.
+"""A comparison with Express + socket.io and plain Channels: `make bench-rivals`.
 
 Our server, the usual way on Node (express.mjs) and the plain way with Channels (plain_channels.py), on
 the same DynamoDB Local and Valkey, in the same run. Servers on one core, clients and stores on the other.

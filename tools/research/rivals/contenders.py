@@ -26,7 +26,7 @@ from tools.devstack.run import is_ready
 
 @dataclass(frozen=True)
 class Contender:
-    """A server: `PORT` stands in its command for the port; `table` is where its scores are."""
+    """A server. `PORT` in its command is replaced by the port; its scores are in `table`."""
 
     name: str
     command: tuple[str, ...]
@@ -104,7 +104,7 @@ def _ready(port: int) -> bool:
 
 
 def scores(dynamodb_url: str, contender: Contender) -> dict[str, int]:
-    """What the table says, by player; read consistently."""
+    """The scores in the table by player, read consistently."""
     import botocore.session
 
     client = botocore.session.get_session().create_client(

@@ -1,4 +1,4 @@
-"""Three faults, and what each of the compared servers makes of them.
+"""Three faults that each of the compared servers has to survive.
 
 - F5: DynamoDB's reply to every second write is cut off.
 - F6: Redis is killed for ten seconds and comes back empty.
@@ -39,7 +39,7 @@ LEADER_START = 1_000_000
 
 @dataclass
 class Count:
-    """What became of updates: how many were sent, answered with 200, are missing, count more than once."""
+    """Numbers of updates: sent, answered with 200, lost, and counted more than once."""
 
     sent: int = 0
     acknowledged: int = 0
@@ -75,7 +75,7 @@ class Result:
 
 @dataclass
 class Stage:
-    """One server, its stores and those who write to it."""
+    """One server and its stores."""
 
     contender: Contender
     data: Path

@@ -177,7 +177,7 @@ def events() -> str:
 
 
 def splits() -> str:
-    """What splitting a hot item collection by its sort key would give, where AWS does it."""
+    """The effect of splitting a hot item collection by its sort key, where AWS does it."""
     from tools.research.simulation.partitions import Activity, World, constant, sparse
 
     rows: Rows = []
@@ -191,7 +191,7 @@ def splits() -> str:
 
 
 def reads() -> str:
-    """What processes ask of the busiest partitions."""
+    """Reads from the busiest partitions by the server processes."""
     from tools.research.simulation.reads import with_redis, without_redis
 
     rows: Rows = []

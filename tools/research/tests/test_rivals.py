@@ -1,4 +1,4 @@
-"""What the trials count, on planted cases; and the pages that commands write into."""
+"""The counts of lost and doubled updates on planted cases; and the pages that commands write into."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def only_for_development() -> list[str]:
 
 
 class Deployment:
-    """What a deployment is made of: settings, certificate, files on a CDN, a key set at an https address."""
+    """A deployment: settings, certificate, files on a CDN, a key set at an https address."""
 
     def __init__(self, folder) -> None:
         self.folder, self.port = folder, free_port()
