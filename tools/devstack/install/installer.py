@@ -17,6 +17,11 @@ NO_ANSWER = re.compile(
     "|error sending request|failed to fetch",
     re.IGNORECASE,
 )
+#: With these, Python or pip would look in other folders, or install into them.
+ELSEWHERE = {
+    *("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE", "VIRTUAL_ENV"),
+    *("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV", "PIP_PYTHON"),
+}
 INSTALLER_SETTINGS = {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_ROOT_USER_ACTION": "ignore",
@@ -63,7 +68,8 @@ def _ensure_pip(python: str) -> None:
 
 
 def environment() -> dict[str, str]:
-    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    """The shell's environment with its registries and proxies, without settings that move an installation."""
+    env = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     return {**env, **INSTALLER_SETTINGS}
 
 
