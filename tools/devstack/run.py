@@ -31,7 +31,7 @@ from tools.devstack.processes.supervisor import Supervisor
 
 
 class Stopped(BaseException):
-    """Somebody asked us to stop. No Exception, so that nothing on the way mistakes it for a failure."""
+    """A signal asked us to stop. Not an Exception, so that no handler takes it for a failure."""
 
 
 def run_stack(*, data_dir: Path, port: int, demo: bool) -> int:
@@ -142,7 +142,7 @@ def _wait(part: Part) -> None:
 
 
 def _start_beside(supervisor: Supervisor, part: Part, stop_after: Part | None = None) -> None:
-    """Start a part to which nobody connects: there is no answer to wait for."""
+    """Start a part without a port: there is no answer to wait for."""
     supervisor.start(part, stop_after)
     tell(f"{part.title} runs, process {part.pid}")
 

@@ -74,7 +74,7 @@ def environment() -> dict[str, str]:
 
 
 def _show_download(line: str) -> None:
-    """Tell of a large download what pip ("Downloading Django-5.2-py3-….whl (8.3 MB)") or uv ("Downloading
+    """Announce a large download, as pip ("Downloading Django-5.2-py3-….whl (8.3 MB)") or uv ("Downloading
     django (7.9MiB)") says of it."""
     found = re.match(r"\s*Downloading (\S+?)(?:-\d\S*)? \((\d[\d.]* ?Mi?B)\)", line)
     if found:
@@ -82,7 +82,7 @@ def _show_download(line: str) -> None:
 
 
 def reason(output: str) -> str:
-    """One line that says why an installation failed, from what the installer printed."""
+    """The reason why an installation failed, in one line, from the installer's output."""
     if re.search(r"No space left|Errno 28|ENOSPC", output):
         return "disk full while installing"
     if NO_ANSWER.search(output):

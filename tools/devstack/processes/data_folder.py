@@ -21,7 +21,7 @@ ACCESS_KEY = "dynamodb.key"
 
 
 def keep_private() -> None:
-    """Let nobody but the owner read what we and our children write from now on."""
+    """Make the files that we and our children write from now on readable by their owner only."""
     os.umask(0o077)
 
 
@@ -55,7 +55,7 @@ def claim(folder: Path) -> int:
 def access_key(folder: Path) -> str:
     """The access key of this folder's tables in DynamoDB Local, made at the first start.
 
-    DynamoDB Local is open to the network and believes any access key, but shows each key its own tables only.
+    DynamoDB Local is open to the network and accepts any access key, but shows each key its own tables only.
     """
     path = folder / ACCESS_KEY
     if not path.exists():
@@ -73,7 +73,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def write_addresses(folder: Path, values: Mapping[str, str]) -> None:
-    """Tell `manage.py` in other shells where the parts are: KEY=VALUE lines, written in one step."""
+    """Write the addresses for `manage.py` in other shells: KEY=VALUE lines, replaced in one step."""
     draft = folder / f"{ADDRESSES}.new"
     write_private(draft, "".join(f"{name}={value}\n" for name, value in values.items()))
     draft.replace(folder / ADDRESSES)
@@ -84,7 +84,7 @@ def remove_addresses(folder: Path) -> None:
 
 
 def space_watch(folder: Path, tell: Callable[[str], None]) -> Callable[[], None]:
-    """A check that tells once when the disk of the data folder is about to be full."""
+    """A check that warns once when the disk of the data folder is almost full."""
     state = {"next": 0.0, "told": 0.0}
 
     def check() -> None:
