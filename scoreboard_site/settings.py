@@ -111,10 +111,13 @@ SPECTACULAR_SETTINGS = {
 #: Address of DynamoDB. Empty: AWS in AWS_REGION, with the usual chain of credentials.
 DYNAMODB_ENDPOINT_URL: str | None = env.str("DYNAMODB_ENDPOINT_URL", "") or None
 AWS_REGION: str = env.str("AWS_REGION", env.str("AWS_DEFAULT_REGION", "us-east-1"))
+#: The region of the tables, if not AWS_REGION. `make run` sets it: an emulator has other tables in each.
+DYNAMODB_REGION: str = env.str("DYNAMODB_REGION", AWS_REGION)
 # An emulator accepts any credentials, but there must be some. On AWS they come from the task role.
 _emulated = DYNAMODB_ENDPOINT_URL is not None and not env.str("AWS_ACCESS_KEY_ID", "")
-DYNAMODB_ACCESS_KEY_ID: str | None = "local" if _emulated else None
-DYNAMODB_SECRET_ACCESS_KEY: str | None = "local" if _emulated else None
+#: The access key of an emulator's tables. `make run` makes one for each data folder.
+DYNAMODB_ACCESS_KEY_ID: str | None = env.str("DYNAMODB_ACCESS_KEY_ID", "local" if _emulated else "") or None
+DYNAMODB_SECRET_ACCESS_KEY: str | None = "local" if DYNAMODB_ACCESS_KEY_ID else None
 #: Prefix of the table names `UserScores` and `ScoreLedger`, for several scoreboards in one account.
 SCOREBOARD_TABLE_PREFIX: str = env.str("SCOREBOARD_TABLE_PREFIX", "")
 #: Whether this process may read the whole table to fill the ranking. Turn it off where the process
@@ -246,7 +249,9 @@ if SCOREBOARD_ADMIN:
         "django.contrib.messages.context_processors.messages",
     ]
     #: The accounts of the moderators: postgres://user:password@host:5432/name. Needed with DEBUG off.
-    _database = env.database("DATABASE_URL", f"sqlite:///{DATA_DIR}/admin.sqlite3" if DEBUG else "")
+    _database = env.database("DATABASE_URL", "")
+    if DEBUG and not _database:  # without a URL: the path may hold characters that have a meaning in one
+        _database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "admin.sqlite3")}
     if not _database:
         raise ImproperlyConfigured("SCOREBOARD_ADMIN needs DATABASE_URL when DEBUG is off.")
     if _database["ENGINE"].endswith("postgresql"):

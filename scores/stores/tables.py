@@ -26,7 +26,7 @@ READ_TIMEOUT_S = 0.8
 class _Meta:
     """What both tables share: where they are and how patiently they are asked."""
 
-    region = settings.AWS_REGION
+    region = settings.DYNAMODB_REGION
     host = settings.DYNAMODB_ENDPOINT_URL
     aws_access_key_id = settings.DYNAMODB_ACCESS_KEY_ID
     aws_secret_access_key = settings.DYNAMODB_SECRET_ACCESS_KEY

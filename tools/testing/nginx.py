@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from tools.devstack.install.dev_programs import find_nginx
 from tools.devstack.install.files import ROOT
-from tools.devstack.install.testtools import find_nginx
 from tools.devstack.processes.part import Part
 from tools.devstack.processes.ports import answers
 

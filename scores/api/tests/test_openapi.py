@@ -16,8 +16,8 @@ from scores.api import docs
 from scores.identity import local_issuer
 from scores.identity.verifier import WRITE_SCOPE
 from tools.api import postman
+from tools.devstack.install.dev_programs import find_newman
 from tools.devstack.install.files import ROOT
-from tools.devstack.install.testtools import find_newman
 from tools.testing import stage
 from tools.testing.processes import server
 

@@ -19,7 +19,7 @@ from scores.rules.errors import TicketInvalid
 from scores.rules.players import ID_PATTERN
 from scores.rules.tickets import Ticket
 from scores.stores import ledger
-from tools.devstack.install.testtools import find_node
+from tools.devstack.install.dev_programs import find_node
 from tools.testing import stage
 
 KEYS = {"new": secrets.token_urlsafe(48), "old": secrets.token_urlsafe(48)}

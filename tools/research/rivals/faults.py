@@ -1,4 +1,4 @@
-"""Three faults, and what each of the compared servers makes of them.
+"""Three faults that each of the compared servers has to survive.
 
 - F5: DynamoDB's reply to every second write is cut off.
 - F6: Redis is killed for ten seconds and comes back empty.
@@ -16,19 +16,18 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from tools.benchmarks.watchers import LEADER, watching
 from tools.devstack.processes.part import Part
-from tools.devstack.processes.parts import start_dynamodb, start_valkey
+from tools.devstack.processes.stores import start_dynamodb, start_valkey
 from tools.faults.proxies.http import CUT, HttpProxy, every_second_write
 from tools.faults.traffic.journal import Attempt
 from tools.faults.traffic.writers import HttpSender
 from tools.reporting import pages
 from tools.research.rivals.contenders import CONTENDERS, Contender, environment, running, scores, token
+from tools.research.rivals.watchers import LEADER, watching
 
 WRITERS = 8
 INCREMENT = 7
@@ -40,7 +39,7 @@ LEADER_START = 1_000_000
 
 @dataclass
 class Count:
-    """What became of updates: how many were sent, answered with 200, are missing, count more than once."""
+    """Numbers of updates: sent, answered with 200, lost, and counted more than once."""
 
     sent: int = 0
     acknowledged: int = 0
@@ -76,7 +75,7 @@ class Result:
 
 @dataclass
 class Stage:
-    """One server, its stores and those who write to it."""
+    """One server and its stores."""
 
     contender: Contender
     data: Path
@@ -217,16 +216,14 @@ def kill_redis(stage: Stage, before_s: float, away_s: float, after_s: float) -> 
     return result
 
 
-def run(folder: Path, servers: Collection[str], *, quick: bool) -> Iterator[Result]:
-    """All faults for these servers, one after the other."""
+def run(folder: Path, *, quick: bool) -> Iterator[Result]:
+    """All faults for all servers, one after the other."""
     faults: list[Callable[[Stage], Result]] = [
         lambda stage: cut_replies(stage, 2.0 if quick else 5.0),
         lambda stage: kill_redis(stage, 2.0, 4.0 if quick else 10.0, 4.0 if quick else 8.0),
         lambda stage: kill_server(stage, 2 if quick else 5),
     ]
     for contender in CONTENDERS:
-        if contender.name not in servers:
-            continue
         data = folder / contender.table
         dynamodb, valkey = start_dynamodb(None), start_valkey(None)
         try:
@@ -244,11 +241,6 @@ def run(folder: Path, servers: Collection[str], *, quick: bool) -> Iterator[Resu
         finally:
             valkey.stop()
             dynamodb.stop()
-
-
-def of_json(kept: dict[str, Any]) -> Result:
-    """A result from what dataclasses.asdict made of it."""
-    return Result(**kept | {"count": Count(**kept["count"])})
 
 
 def report(results: Iterable[Result]) -> str:

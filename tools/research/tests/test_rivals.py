@@ -1,4 +1,4 @@
-"""What the trials count, on planted cases; and the pages that commands write into."""
+"""The counts of lost and doubled updates on planted cases; and the pages that commands write into."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from tools.benchmarks import watchers
-from tools.benchmarks.watchers import LEADER, Watcher
 from tools.faults.traffic.journal import Attempt, Reply
 from tools.reporting import pages
-from tools.research.rivals.trials import INCREMENT, Count
+from tools.research.rivals import watchers
+from tools.research.rivals.faults import INCREMENT, Count
+from tools.research.rivals.watchers import LEADER, Watcher
 
 
 def attempt(name, *statuses):

@@ -1,7 +1,7 @@
 // The usual way on Node: Express, UpdateItem ADD, a query of a leaderboard index, Redis as cache and as
 // socket.io's adapter. As careful as good examples of it are: the answer waits for the table only,
 // whatever happens to Redis is logged, and clients connect again by themselves.
-//   node seed.mjs PORT   (DYNAMODB_ENDPOINT_URL, REDIS_URL, JWKS_FILE, ISSUER in the environment)
+//   node express.mjs PORT   (DYNAMODB_ENDPOINT_URL, REDIS_URL, JWKS_FILE, ISSUER in the environment)
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { CreateTableCommand, DynamoDBClient, ResourceInUseException } from "@aws-sdk/client-dynamodb";

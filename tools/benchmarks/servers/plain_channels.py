@@ -1,6 +1,6 @@
 """The plain way with Channels: DRF, PynamoDB's `update(score.add(n))`, and a group member for every socket.
 
-    python -m daphne -p PORT tools.benchmarks.rivals.plain:application
+    python -m daphne -p PORT tools.benchmarks.servers.plain_channels:application
 
 Environment: DYNAMODB_ENDPOINT_URL, REDIS_URL, JWKS_FILE, ISSUER. As careful as good examples of it are:
 Redis' failures are logged and do not fail the request. The pub/sub layer is used, because with this
@@ -23,7 +23,7 @@ from django.conf import settings
 settings.configure(
     ALLOWED_HOSTS=["127.0.0.1"],
     INSTALLED_APPS=["channels", "rest_framework"],
-    ROOT_URLCONF="tools.benchmarks.rivals.plain",
+    ROOT_URLCONF="tools.benchmarks.servers.plain_channels",
     REST_FRAMEWORK={
         "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
         "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],

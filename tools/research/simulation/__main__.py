@@ -2,7 +2,7 @@
 
 - The table and its index under DynamoDB's partition limits (tools/research/simulation/partitions.py), with
   the keys that our code chooses, next to the usual index and the usual remedy.
-- The processes between Redis and the viewers (tools/research/simulation/tier.py), with costs measured on
+- The processes between Redis and the viewers (tools/research/simulation/fanout.py), with costs measured on
   this machine: of a delivery by the fan-out benchmark (docs/figures/fanout.json), of Redis at the start of
   this run.
 
@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import django
 
-from tools.devstack.processes.parts import start_valkey
+from tools.devstack.processes.stores import start_valkey
 from tools.reporting import pages, plots
 
 if TYPE_CHECKING:
+    from tools.research.simulation.fanout import Costs, Tier
     from tools.research.simulation.partitions import Design, World
-    from tools.research.simulation.tier import Costs, Tier
 
 #: Updates a second → simulated seconds.
 RATES = {100: 60, 1_000: 30, 10_000: 12, 100_000: 4}
@@ -44,7 +44,9 @@ PARTS = ("index", "pace", "events", "splits", "reads", "fan-out")
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "python3 -m tools simulate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="up to 10,000 updates/s and 10^6 viewers")
     parser.add_argument("parts", nargs="*", help=f"some of: {' '.join(PARTS)}")
@@ -175,7 +177,7 @@ def events() -> str:
 
 
 def splits() -> str:
-    """What splitting a hot item collection by its sort key would give, where AWS does it."""
+    """The effect of splitting a hot item collection by its sort key, where AWS does it."""
     from tools.research.simulation.partitions import Activity, World, constant, sparse
 
     rows: Rows = []
@@ -189,7 +191,7 @@ def splits() -> str:
 
 
 def reads() -> str:
-    """What processes ask of the busiest partitions."""
+    """Reads from the busiest partitions by the server processes."""
     from tools.research.simulation.reads import with_redis, without_redis
 
     rows: Rows = []
@@ -224,7 +226,7 @@ def measured_costs() -> Costs:
     """Redis' own processor time for a board and for a poke, and our process' for a delivery."""
     from scores.board.scoreboard import get_scoreboard
     from scores.rules.players import Player
-    from tools.research.simulation.tier import Costs, measured_delivery_s
+    from tools.research.simulation.fanout import Costs, measured_delivery_s
 
     board = get_scoreboard().use_generation("simulation")
     epoch = board.epoch()
@@ -254,7 +256,7 @@ def measured_costs() -> Costs:
 
 
 def fan_out(costs: Costs, quick: bool) -> str:
-    from tools.research.simulation.tier import board_bytes, measured_delivery_s, simulate
+    from tools.research.simulation.fanout import board_bytes, measured_delivery_s, simulate
 
     rivals = {
         name: measured_delivery_s(pages.load("fanout.json"), name, 5_000)
@@ -298,7 +300,7 @@ def fan_out(costs: Costs, quick: bool) -> str:
 
 
 def _processes(viewers: int, changes: float, delivery_s: float) -> int:
-    from tools.research.simulation.tier import planned_processes
+    from tools.research.simulation.fanout import planned_processes
 
     return planned_processes(viewers, changes, delivery_s, 15_000)
 

@@ -1,8 +1,8 @@
-"""Many players and viewers, played by locust: `python -m tools.benchmarks.load.load` (or `make load`).
+"""Simulates many players and viewers with locust: `python -m tools.benchmarks.load` (or `make load`).
 
 Without `--host`, stores and a server are started for it, the server on a core of its own. The HTML report
 is in `.local/load/`; at the end the scores are compared with the points that were acknowledged, and the
-exit status is 1 if one is wrong. The people and what they do: tools/benchmarks/load/locustfile.py.
+exit status is 1 if one is wrong. The simulated users: tools/benchmarks/load/locustfile.py.
 """
 
 from __future__ import annotations
@@ -19,22 +19,21 @@ from urllib.parse import urlsplit
 
 import django
 
+from tools.benchmarks import product
 from tools.devstack.errors import StackError
+from tools.devstack.install.dev_programs import find_locust
 from tools.devstack.install.files import ROOT
-from tools.devstack.install.testtools import find_locust
-from tools.devstack.processes.parts import start_dynamodb, start_valkey
 from tools.devstack.run import is_ready
-from tools.research.rivals.contenders import CONTENDERS, environment, running
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "python3 -m tools load", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--players", type=int, default=200, help="each scores about every third second")
     parser.add_argument("--viewers", type=int, default=300, help="open WebSockets")
     parser.add_argument("--visitors", type=int, default=20, help="asking for the board over HTTP")
-    parser.add_argument("--seconds", type=int, default=120, help="how long, with half of it to come in")
+    parser.add_argument("--seconds", type=int, default=120, help="of the run; users arrive in its first half")
     parser.add_argument("--host", help="a running server of this checkout, such as http://127.0.0.1:8000")
     options = parser.parse_args()
     locust = find_locust()
@@ -54,15 +53,10 @@ def server(folder: Path, host: str | None) -> Iterator[tuple[str, Path]]:
             raise StackError(f"no server is ready at {host}: start one with `make run`")
         yield host.rstrip("/"), Path(os.environ.get("DATA_DIR", ROOT / ".local"))
         return
-    dynamodb, valkey = start_dynamodb(None), start_valkey(None)
-    try:
-        env = environment(folder, dynamodb.url, valkey.url)
-        with running(CONTENDERS[0], env, folder / "server.log") as part:
-            yield part.url, folder
-            print(part.death() if not part.running else "the server is still there", flush=True)
-    finally:
-        valkey.stop()
-        dynamodb.stop()
+    core = 0 if hasattr(os, "sched_setaffinity") else None
+    with product.stores() as (env, _, _), product.server(env, core) as part:
+        yield part.url, Path(env["DATA_DIR"])
+        print(part.death() if not part.running else "the server is still there", flush=True)
 
 
 def play(locust: list[str], options: argparse.Namespace, host: str, data: Path, folder: Path) -> int:

@@ -37,7 +37,7 @@ SCENARIOS = {
         random_mix,
     )
 }
-#: In the fast programme a fault lasts this part of its time, and two seconds at least.
+#: In the fast suite a fault lasts this part of its time, and two seconds at least.
 FAST = 0.1
 
 

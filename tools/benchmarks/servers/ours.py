@@ -12,7 +12,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "scoreboard_site.settings"
 from daphne.server import Server, twisted_loop
 
 from scoreboard_site.asgi import application
-from tools.benchmarks.rivals.driver import ROWS, drive, now_us
+from tools.benchmarks.servers.driver import ROWS, drive, now_us
 
 from realtime.server import server  # isort: skip
 from scores.rules.boards import Board, Row

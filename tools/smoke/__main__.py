@@ -1,6 +1,6 @@
 """`make smoke URL=https://board.example.com`: does a deployed scoreboard work, from the outside?
 
-Signs in, raises a score, and looks at everything that stands between a visitor and the application. One line
+Signs in, raises a score, and checks everything between a visitor and the application. One line
 for each check; the exit status is 0 when all are well, 1 when one is not, 2 when it could not begin.
 """
 
@@ -9,18 +9,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
-from urllib.parse import urlsplit
+from http.client import HTTPException
 
-import httpx
 from websockets.exceptions import WebSocketException
 
-from scores.identity.machine_client import TokenRefused, fetch_token
-from scores.rules.players import ID_PATTERN
 from tools.devstack.console import say
 from tools.devstack.errors import StackError
 from tools.smoke import checks
-from tools.smoke.site import Failed, Site, claims_of, client_for
+from tools.smoke.site import Failed, site_of
 
 HOW = """\
   URL                 the address of the page, as visitors have it
@@ -47,7 +43,7 @@ def main() -> int:
             finding, well = check(site), True
         except Failed as failed:
             finding, well = str(failed), False
-        except (httpx.HTTPError, WebSocketException, OSError, ValueError, KeyError) as error:
+        except (HTTPException, WebSocketException, OSError, ValueError, KeyError) as error:
             finding, well = f"{type(error).__name__}: {error}", False
         failures += not well
         took = (time.monotonic() - began) * 1000
@@ -58,31 +54,6 @@ def main() -> int:
         f"{site.url}: {f'{failures} of {count} checks failed' if failures else f'{count} checks, all well'}"
     )
     return 1 if failures else 0
-
-
-def site_of(environment: Mapping[str, str]) -> Site:
-    """What is to be checked, and as whom. Raises StackError when that is not clear."""
-    url = environment.get("URL", "").rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
-        raise StackError("say which deployment: make smoke URL=https://board.example.com")
-    token = environment.get("SMOKE_TOKEN", "")
-    if not token:
-        given = [environment.get(f"SMOKE_{name}", "") for name in ("TOKEN_URL", "CLIENT_ID", "CLIENT_SECRET")]
-        if not all(given):
-            raise StackError("there is no token to raise a score with")
-        try:
-            token = fetch_token(*given)
-        except TokenRefused as error:
-            raise StackError(f"signing in: {error}") from error
-    claims = claims_of(token)
-    is_server = "scoreboard/score.write" in str(claims.get("scope", "")).split()
-    user_id = environment.get("SMOKE_USER") or "smoke-test"
-    if not is_server:
-        user_id = str(claims.get("sub", ""))
-    if not ID_PATTERN.fullmatch(user_id):
-        raise StackError("SMOKE_USER must be 1 to 128 characters of A-Z a-z 0-9 _ . : @ -")
-    return Site(url, client_for(url), token, user_id)
 
 
 if __name__ == "__main__":

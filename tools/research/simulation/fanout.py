@@ -40,7 +40,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Tier:
-    """What a number of viewers takes. Latencies (ms) are from the change to the last viewer of all."""
+    """The result for a number of viewers. Latencies (ms) are from the change to the last viewer of all."""
 
     processes: int
     boards_per_s: float  # of each process
@@ -111,7 +111,7 @@ class _Run:
         while self._events:
             moment, _, kind, process = heapq.heappop(self._events)
             getattr(self, f"_{kind}")(moment, process)
-        # What came in the last second may still be under way.
+        # Changes of the last second may still be on their way.
         took = sorted((last - at) * 1000 for at, last in zip(self.changes, self.last, strict=True))
         cuts = quantiles(took, n=100) if len(took) > 1 else took * 99
         boards = self.boards / self.seconds / self.processes

@@ -1,4 +1,4 @@
-"""What grows and what does not: `make bench-growth ARGS=[players viewers updates]`.
+"""How costs grow with players, viewers and updates: `make bench-growth ARGS=[players viewers updates]`.
 
 - players: 8 writers at once, and ranks, while the ranking holds 10³ … 10⁶ players.
 - viewers: five updates a second, first such that change nothing, then such that change the board, with 10² …
@@ -29,15 +29,16 @@ from typing import Any
 
 from realtime.server.open_files import raise_file_limit
 from tools.benchmarks.counting import cpu_s
-from tools.benchmarks.fanout.fanout import Program
+from tools.benchmarks.product import Writer
+from tools.benchmarks.programs import CLIENT_CORE, Program, audience, build
 from tools.devstack.processes.part import Part
-from tools.devstack.processes.parts import start_dynamodb
-from tools.faults.traffic.journal import Attempt, Reply
+from tools.devstack.processes.stores import start_dynamodb
+from tools.faults.traffic.journal import Attempt
 from tools.faults.traffic.writers import HttpSender
 from tools.reporting import machine, pages
 from tools.research.growth import report
 from tools.research.growth.world import World, made_world
-from tools.research.rivals.contenders import BUILD, CLIENT_CORE, CONTENDERS, build, running
+from tools.research.rivals.contenders import CONTENDERS, running
 
 OURS = CONTENDERS[0]
 WRITERS = 8
@@ -97,26 +98,28 @@ def players(plan: Plan, dynamodb: Part, data: Path) -> Turns:
 
 def write_at_once(world: World, part: Part, seconds: float) -> Measured:
     """All writers, for players drawn from all ranks."""
-    senders = [HttpSender([part.port], world.token, timeout_s=5) for _ in range(WRITERS)]
+    writers = [Writer(part.port, world.token) for _ in range(WRITERS)]
     deadline = time.perf_counter() + 1.0 + seconds
     begins = time.perf_counter() + 1.0
     took: list[float] = []
 
-    def write(sender: HttpSender) -> None:
+    def write(writer: Writer) -> None:
         dice = random.Random()
         while (now := time.perf_counter()) < deadline:
-            accepted(sender, dice.choice(world.stored))
+            writer.add(dice.choice(world.stored))
             if now > begins:
                 took.append((time.perf_counter() - now) * 1000)
 
     with ThreadPoolExecutor(WRITERS) as pool:
-        work = [pool.submit(write, sender) for sender in senders]
+        work = [pool.submit(write, writer) for writer in writers]
         time.sleep(1.0)
         cpu, redis = cpu_s(part.pid), cpu_s(world.valkey.pid)
         time.sleep(seconds)
         cpu, redis = cpu_s(part.pid) - cpu, cpu_s(world.valkey.pid) - redis
         for each in work:
             each.result()
+    for writer in writers:
+        writer.close()
     took.sort()
     return {
         "updates_per_s": len(took) / seconds,
@@ -124,14 +127,6 @@ def write_at_once(world: World, part: Part, seconds: float) -> Measured:
         "redis_ms_per_update": redis * 1000 / len(took),
         "p50_ms": quantile(took, 0.5),
     }
-
-
-def accepted(sender: HttpSender, player: str) -> Reply:
-    """RuntimeError for any other answer than 200: figures with refusals mean nothing."""
-    reply = sender(Attempt(f"{player}-{time.monotonic_ns()}", player, 1, time.monotonic()))
-    if reply.status != 200:
-        raise RuntimeError(f"an update was answered with {reply.status} {reply.code}")
-    return reply
 
 
 def ask_ranks(world: World, part: Part, count: int = 100) -> Measured:
@@ -155,13 +150,13 @@ def ask_ranks(world: World, part: Part, count: int = 100) -> Measured:
 
 
 def viewers(plan: Plan, dynamodb: Part, data: Path) -> Turns:
-    """What a board costs and when the last viewer has it, as the audience grows."""
+    """The cost of a board, and the time until the last viewer has it, as the audience grows."""
     with contextlib.ExitStack() as stack:
         stages = {}
         for count in plan.viewers:
             world = stack.enter_context(made_world(300, dynamodb, data))
             part = stack.enter_context(serving(world, data))
-            client = audience(part, count)
+            client = audience(part.port, count)
             stack.callback(client.stop)
             stages[count] = (world, part, client)
             print(f"… {count:,} viewers are there", flush=True)
@@ -171,19 +166,8 @@ def viewers(plan: Plan, dynamodb: Part, data: Path) -> Turns:
                 yield count, change_boards(world, part, client, plan.seconds, share)
 
 
-def audience(part: Part, count: int) -> Program:
-    """A load client with so many open sockets."""
-    command = [str(BUILD / "load_client"), "127.0.0.1", str(part.port), OURS.path, str(count), "200"]
-    client = Program(CLIENT_CORE, command)
-    opened = json.loads(client.answer())
-    if opened["sockets"] != count:
-        client.stop()
-        raise RuntimeError(f"only {opened['sockets']} of {count} sockets opened")
-    return client
-
-
 def idle_shares(parts: list[Part], seconds: float = 10.0) -> list[float]:
-    """What part of a core each server uses while nothing happens."""
+    """The share of a core that each idle server uses."""
     before = [cpu_s(part.pid) for part in parts]
     time.sleep(seconds)
     return [(cpu_s(part.pid) - cpu) / seconds for part, cpu in zip(parts, before, strict=True)]
@@ -197,19 +181,19 @@ def change_boards(world: World, part: Part, client: Program, seconds: float, idl
         cpu, began = cpu_s(part.pid), time.perf_counter()
         done = 0
         while time.perf_counter() < began + seconds:
-            accepted(sender, player)
+            writer.add(player)
             done += 1
             time.sleep(max(0.0, began + done / 5 - time.perf_counter()))
         time.sleep(0.5)
         took = time.perf_counter() - began
         return (cpu_s(part.pid) - cpu - idle_share * took) * 1000 / done
 
-    sender = HttpSender([part.port], world.token)
+    writer = Writer(part.port, world.token)
     without = update(world.stored[-1])
     client.ask()
     with_board = update(world.stored[0])
     heard = json.loads(client.ask())
-    sender.close()
+    writer.close()
     last = sorted(us / 1000 for us in heard["last_us"])
     if heard["lost"] or not last:
         raise RuntimeError(f"{heard['lost']} viewers were lost, {len(last)} boards were complete")
@@ -228,7 +212,7 @@ def change_boards(world: World, part: Part, client: Program, seconds: float, idl
 def updates(plan: Plan, dynamodb: Part, data: Path) -> Turns:
     """From one update a second to more than a vCPU can do, with 100 sockets open."""
     with made_world(10_000, dynamodb, data) as world, serving(world, data) as part:
-        client = audience(part, 100)
+        client = audience(part.port, 100)
         try:
             for turn in range(plan.rounds):
                 for rate in random.Random(turn).sample(plan.rates, len(plan.rates)):
@@ -239,7 +223,7 @@ def updates(plan: Plan, dynamodb: Part, data: Path) -> Turns:
 
 
 def offer(world: World, part: Part, rate: int, seconds: float) -> Measured:
-    """`rate` updates a second, come what may; times are from when each was due."""
+    """Send `rate` updates a second, without waiting for answers. Times count from when each was due."""
     threads = min(96, max(4, rate))
     senders = [HttpSender([part.port], world.token, timeout_s=5) for _ in range(threads)]
     idle_senders = list(senders)
@@ -290,19 +274,16 @@ ROWS: dict[str, Callable[[Plan, Part, Path], Turns]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "python3 -m tools bench-growth",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("rows", nargs="*", default=list(ROWS), help="some of: players viewers updates")
-    parser.add_argument("--rounds", type=int, default=Plan.rounds)
     parser.add_argument("--quick", action="store_true", help="measure less and write nothing")
-    parser.add_argument("--report", action="store_true", help="only write the report again")
     options = parser.parse_args()
     if unknown := set(options.rows) - set(ROWS):
         parser.error(f"there is no row {', '.join(unknown)}")
-    plan = QUICK if options.quick else Plan(options.rounds)
-    if options.report:
-        report.write(pages.load("growth.json"))
-        return
+    plan = QUICK if options.quick else Plan()
     build()
     raise_file_limit()
     os.sched_setaffinity(0, {int(CLIENT_CORE)})

@@ -1,4 +1,4 @@
-"""Fan-out against its rivals: `python -m tools.benchmarks.fanout.fanout` (or `make bench-fanout`).
+"""Fan-out against its rivals: `python -m tools.benchmarks.fanout` (or `make bench-fanout`).
 
 The server runs on one core and the load client (load_client.c) on another. For each number of sockets
 there are rounds, and in each round every server has its turn, so that whatever else the machine does
@@ -13,53 +13,34 @@ import argparse
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from realtime.server.open_files import raise_file_limit
-from tools.benchmarks.counting import cpu_s
 from tools.benchmarks.fanout.report import RESULTS, report
-from tools.devstack.processes.parts import start_dynamodb, start_valkey
+from tools.benchmarks.programs import BUILD, SERVER_CORE, Program, build, load_client
+from tools.devstack.install.files import ROOT
 from tools.devstack.processes.ports import answers, free_port
+from tools.devstack.processes.stores import start_dynamodb, start_valkey
 from tools.reporting import machine
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[2]
-RIVALS = HERE.parent / "rivals"
-BUILD = ROOT / ".cache" / "benchmarks"
-SERVER_CORE, CLIENT_CORE = "0", "1"
 #: A server opens so many sockets before its memory is looked at: what it grows by only once is no socket's.
 FIRST = 200
 SETTLE_S = 1.5
-#: No program of a comparison lives longer than this (s).
-LIFE_S = 900.0
 
 SERVERS: dict[str, list[str]] = {
-    "ours": [sys.executable, "-m", "tools.benchmarks.rivals.ours", "PORT"],
-    "plain daphne": [sys.executable, "-m", "tools.benchmarks.rivals.ours", "PORT", "plain"],
-    "group per socket": [sys.executable, "-m", "tools.benchmarks.rivals.groups", "PORT"],
+    "ours": [sys.executable, "-m", "tools.benchmarks.servers.ours", "PORT"],
+    "plain daphne": [sys.executable, "-m", "tools.benchmarks.servers.ours", "PORT", "plain"],
+    "group per socket": [sys.executable, "-m", "tools.benchmarks.servers.group_per_socket", "PORT"],
     "ws": ["node", str(BUILD / "ws.js"), "PORT"],
     "socket.io": ["node", str(BUILD / "socketio.js"), "PORT"],
-    "asyncio loop": [sys.executable, "-m", "tools.benchmarks.rivals.bare", "PORT"],
-    "C loop": [str(BUILD / "loop"), "PORT"],
+    "asyncio loop": [sys.executable, "-m", "tools.benchmarks.servers.asyncio_loop", "PORT"],
+    "C loop": [str(BUILD / "c_loop"), "PORT"],
 }
-ITSELF = [sys.executable, "-m", "tools.benchmarks.rivals.itself", "PORT"]
-
-
-def build() -> None:
-    """Compile the C programs and install the Node packages."""
-    BUILD.mkdir(parents=True, exist_ok=True)
-    for source in (HERE / "load_client.c", RIVALS / "loop.c"):
-        subprocess.run(["gcc", "-O2", "-o", BUILD / source.stem, source], check=True)
-    for file in (*RIVALS.glob("*.js"), RIVALS / "package.json"):
-        shutil.copy(file, BUILD)
-    subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund"], cwd=BUILD, check=True)
+ITSELF = [sys.executable, "-m", "tools.benchmarks.servers.ours_next_to_loop", "PORT"]
 
 
 @contextlib.contextmanager
@@ -82,45 +63,6 @@ def stores() -> Iterator[None]:
         dynamodb.stop()
 
 
-class Program:
-    """A program on one core that answers a line on its standard input with a line."""
-
-    def __init__(self, core: str, command: list[str]) -> None:
-        self._process = subprocess.Popen(
-            ["taskset", "-c", core, *command],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self._alarm = threading.Timer(LIFE_S, self._process.kill)
-        self._alarm.start()
-
-    def ask(self, line: str = "") -> str:
-        assert self._process.stdin
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-        return self.answer()
-
-    def answer(self) -> str:
-        assert self._process.stdout
-        return self._process.stdout.readline()
-
-    def cpu_s(self) -> float:
-        """Processor time of all its threads so far."""
-        return cpu_s(self._process.pid)
-
-    def resident_kib(self) -> int:
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0])
-
-    def stop(self) -> None:
-        self._alarm.cancel()
-        self._process.kill()
-        self._process.communicate()
-
-
 class Pair:
     """A server and its load client, for as long as they are compared with others."""
 
@@ -139,9 +81,8 @@ class Pair:
         path = "/socket.io/?EIO=4&transport=websocket" if self.name == "socket.io" else "/ws/scoreboard"
         first = min(FIRST, self.sockets // 2)
         rest = self.sockets - first
-        command = [str(BUILD / "load_client"), "127.0.0.1", str(self.port), path, f"{first}+{rest}", "200"]
-        self.client = Program(CLIENT_CORE, [*command, *(["engine.io"] if self.name == "socket.io" else [])])
-        self.client.answer()
+        engine_io = self.name == "socket.io"
+        self.client, _ = load_client(self.port, f"{first}+{rest}", path=path, engine_io=engine_io)
         time.sleep(SETTLE_S)
         resident, cpu = self.server.resident_kib(), self.server.cpu_s()
         opened = json.loads(self.client.ask())
@@ -210,7 +151,9 @@ def save(results: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "python3 -m tools bench-fanout",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--sockets", type=int, nargs="+", default=[500, 2000, 5000])
     parser.add_argument("--rounds", type=int, default=10)

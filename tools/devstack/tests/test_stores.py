@@ -5,15 +5,16 @@ import shutil
 import socket
 from pathlib import Path
 
+import botocore.session
 import psycopg
 import pytest
 import redis
 
 from tools.devstack.errors import StackError
-from tools.devstack.processes import parts
-from tools.devstack.processes.parts import start_dynamodb, start_valkey
+from tools.devstack.processes import stores
 from tools.devstack.processes.ports import free_port
 from tools.devstack.processes.postgresql import start_postgresql
+from tools.devstack.processes.stores import start_dynamodb, start_valkey
 from tools.devstack.tests.stage import is_running
 
 
@@ -65,7 +66,7 @@ def test_port_that_is_taken_is_named(occupied):
 
 def test_port_that_is_snatched_away_at_the_last_moment_is_replaced(occupied, monkeypatch):
     ports = iter([occupied, free_port()])
-    monkeypatch.setattr(parts, "free_port", lambda: next(ports))
+    monkeypatch.setattr(stores, "free_port", lambda: next(ports))
     valkey = start_valkey(None)
     assert valkey.port != occupied
     valkey.stop()
@@ -94,10 +95,34 @@ def test_corrupt_table_file_is_told_before_anything_starts(tmp_path, content):
 
 def test_dynamodb_answers_and_ends():
     dynamodb = start_dynamodb(None)
-    assert parts.dynamodb_answers(dynamodb.port)
+    assert stores.dynamodb_answers(dynamodb.port)
     assert dynamodb.url == f"http://127.0.0.1:{dynamodb.port}"
     dynamodb.stop()
     assert not is_running(dynamodb.pid)
+
+
+def test_tables_of_all_keys_become_those_of_the_first_key_given(tmp_path):
+    with start_dynamodb(tmp_path).serving() as shared:
+        session = botocore.session.get_session()
+        options = {"region_name": stores.REGION, "aws_secret_access_key": "any"}
+        client = session.create_client(
+            "dynamodb", endpoint_url=shared.url, aws_access_key_id="somebody", **options
+        )
+        key = {"AttributeName": "id"}
+        client.create_table(
+            TableName="Kept",
+            KeySchema=[key | {"KeyType": "HASH"}],
+            AttributeDefinitions=[key | {"AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    with stores.dynamodb_part(tmp_path, free_port(), access_key="a1b2").serving() as part:
+        seen = {
+            name: session.create_client(
+                "dynamodb", endpoint_url=part.url, aws_access_key_id=name, **options
+            ).list_tables()["TableNames"]
+            for name in ("a1b2", "somebody")
+        }
+    assert seen == {"a1b2": ["Kept"], "somebody": []}
 
 
 def test_data_folder_that_cannot_be_made_is_named(tmp_path):

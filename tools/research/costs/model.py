@@ -1,18 +1,12 @@
-"""What the scoreboard costs on AWS, and what the serverless ways to build it would: `make costs`.
-
-Computed from tools/research/costs/prices.py and from what was measured here; writes docs/costs.md.
-"""
+"""Computes what the scoreboard costs on AWS, and what the serverless ways to build it would cost."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from tools.devstack.install.files import ROOT
 from tools.research.costs.prices import PRICES
 
-DOCUMENT = ROOT / "docs" / "costs.md"
-
-#: What goes into the computation: (value, unit, where it is from).
+#: Inputs of the computation: (value, unit, source).
 ASSUMPTIONS = {
     "cpu_ms": (3.4, "ms of CPU for each update", "make bench-path"),
     "target": (0.6, "use of a core that autoscaling aims at", "deploy/stacks/web.py"),
@@ -64,7 +58,7 @@ def core_hour() -> float:
 
 
 def table_writes() -> dict[str, float]:
-    """What a million updates cost in DynamoDB, whoever sends them: the same in every variant."""
+    """USD for a million updates in DynamoDB: the same in every variant."""
     units = 2 * 2 + 2 * a("contenders")  # a transaction costs two units an item of up to 1 KB
     gigabytes = a("ledger_bytes") * 1e6 / GB
     return {
@@ -91,7 +85,7 @@ def updates() -> dict[str, float]:
 
 
 def updates_api_gateway() -> dict[str, float]:
-    """The same through an HTTP API, behind CloudFront: a firewall cannot stand before such an API itself."""
+    """The same through an HTTP API behind CloudFront: WAF cannot protect such an API directly."""
     apis = {"API Gateway": 1e6 * usd("HTTP API")}
     return table_writes() | apis | functions() | {"CloudFront": cloudfront()} | around_updates()
 
@@ -113,7 +107,7 @@ def functions() -> dict[str, float]:
 
 
 def around_updates() -> dict[str, float]:
-    """What belongs to a million updates in every variant, besides the tables."""
+    """USD for a million updates besides the tables, the same in every variant."""
     return {
         "WAF": 1e6 * usd("WAF requests"),
         "Traces": 1e6 * a("traced") * usd("Traces"),
@@ -127,7 +121,7 @@ def gigabytes(rate: float) -> float:
 
 
 def viewers(rate: float) -> dict[str, float]:
-    """USD a month for VIEWERS who look on all the time."""
+    """USD a month for VIEWERS that are connected all the time."""
     cores = VIEWERS * rate / a("deliveries") / a("target")
     tasks = max(cores, VIEWERS / a("sockets"))
     capacity = max(VIEWERS / 3000, gigabytes(rate) / HOURS)
@@ -199,126 +193,3 @@ def standing() -> dict[str, tuple[float, float]]:
         "the probe's reads (every 15 minutes; every minute)": (probe / 15, probe),
     }
     return monthly | rest
-
-
-# --- The document -----------------------------------------------------------------------------------
-
-
-def money(value: float) -> str:
-    return f"{value:,.2f}" if value < 100 else f"{value:,.0f}"
-
-
-def columns(head: list[str], variants: list[Costs]) -> str:
-    """A table with a row for each part that any of the variants has, and their sums."""
-    rows = [head, ["---"] + ["---:"] * len(variants)]
-    for part in dict.fromkeys(name for costs in variants for name in costs):
-        rows.append([part] + [money(costs[part]) if part in costs else "" for costs in variants])
-    rows.append(["**all**"] + [f"**{money(sum(costs.values()))}**" for costs in variants])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
-def document() -> str:
-    """docs/costs.md."""
-    per_million = columns(
-        ["a million updates", "this", "API Gateway + Lambda", "AppSync + Lambda"],
-        [updates(), updates_api_gateway(), updates_appsync()],
-    )
-    head = ["boards a second, on average", *(f"{rate:g}" for rate in RATES)]
-    ways: dict[str, Callable[[float], Costs]] = {
-        "this": viewers,
-        "API Gateway WebSocket + Lambda": viewers_api_gateway,
-        "AppSync Events": lambda rate: viewers_appsync(rate, "AppSync events"),
-        "AppSync GraphQL subscriptions": lambda rate: viewers_appsync(rate, "AppSync updates"),
-    }
-    rows = [head, ["---"] + ["---:"] * len(RATES)]
-    for name, way in ways.items():
-        rows.append([name] + [money(sum(way(rate).values())) for rate in RATES])
-    per_viewers = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    detail = columns(
-        ["this product's part, itemised", *(f"{rate:g}" for rate in RATES)], [viewers(rate) for rate in RATES]
-    )
-    fixed = columns(
-        ["a month of nothing", "dev", "prod"],
-        [{n: v[0] for n, v in standing().items()}, {n: v[1] for n, v in standing().items()}],
-    )
-    prices = "\n".join(
-        f"| {name} | {price.usd * 1e6:g} per million | {price.unit} | {price.as_of} | {price.source} |"
-        if price.usd < 1e-3
-        else f"| {name} | {price.usd:g} | {price.unit} | {price.as_of} | {price.source} |"
-        for name, price in PRICES.items()
-    )
-    assumed = "\n".join(f"| {value:,g} | {unit} | {source} |" for value, unit, source in ASSUMPTIONS.values())
-    return TEXT.format(
-        per_million=per_million,
-        viewers=f"{VIEWERS:,}",
-        per_viewers=per_viewers,
-        detail=detail,
-        fixed=fixed,
-        tokens=money(PROBES * usd("Machine tokens")),
-        prices=prices,
-        assumed=assumed,
-    )
-
-
-TEXT = """\
-# Costs
-
-Computed by `make costs` from list prices (`tools/research/costs/prices.py`) and from what was measured here:
-USD, us-east-1, without free tiers, discounts and tax. Nothing of it has been on a bill yet.
-
-## For each million updates
-
-{per_million}
-
-DynamoDB and the events are the same whatever is in front. With the serverless ways nothing else runs; here
-the standing costs below come on top. A server that keeps its connection open, instead of opening one for
-each update, does not pay for the load balancer's new connections.
-
-## For each {viewers} viewers, a month of looking
-
-All {viewers} are there all the time, and see a new board this often. USD a month:
-
-{per_viewers}
-
-{detail}
-
-The ways that charge for each delivery charge for a board to 1,000 people as for 1,000 messages. Here a
-delivery costs its bytes. A board that changes all the time is sent at most 20 times a second, whatever the
-rate of updates.
-
-## While nothing happens
-
-{fixed}
-
-The serverless ways cost next to nothing here: for a board that few people look at, and that changes seldom,
-they are cheaper.
-
-With a private board in prod, {tokens} more: the probe asks Cognito for a token each time it looks.
-
-## What it is computed from
-
-Nothing was fetched from AWS. Each price was seen in public copies of what the last column names, taken in
-that month.
-
-| price | USD | for one | known to be in force | copied from |
-|---|---:|---|---|---|
-{prices}
-
-| value | what | from |
-|---:|---|---|
-{assumed}
-
-Left out: sign-in (Cognito charges for active users), log storage, data between zones and through the NAT
-gateways, support; the connects and pings that AppSync Events counts as well; what the pipe's reading of the
-ledger's stream may cost, of which nothing public was found; and CloudFront's flat-rate plans, which may be
-cheaper than what is computed here.
-"""
-
-
-def main() -> None:
-    DOCUMENT.write_text(document())
-    print(document())
-
-
-if __name__ == "__main__":
-    main()

@@ -8,32 +8,36 @@ valkey.stop(); dynamodb.stop()
 
 import contextlib
 import http.client
+import os
 import re
 import shutil
 import socket
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from tools.devstack.errors import StackError
-from tools.devstack.install.download import JAR, dynamodb_folder
+from tools.devstack.install.dynamodb_local import JAR, dynamodb_folder
 from tools.devstack.install.files import writable_folder
 from tools.devstack.install.programs import check_platform, find_java, find_valkey
+from tools.devstack.processes.environment import for_parts
 from tools.devstack.processes.part import Part
 from tools.devstack.processes.ports import free_port, is_free
 
 Sink = Callable[[str], None] | None
 ATTEMPTS = 4
+#: DynamoDB Local keeps the tables of each access key and region in a file, or all in one.
+REGION, SHARED = "us-east-1", "shared-local-instance.db"
+#: In the locale C, Java finds no file whose name is not ASCII.
+JAVA_LOCALE = {"LC_ALL": "C.UTF-8"} if sys.platform == "linux" else {}
 # The settings that DynamoDB Local repeats at its start, and an advice for servers, not laptops.
 _DYNAMODB_NOISE = re.compile(r"Initializing DynamoDB Local|\w+:\t|\s*$")
-# The emulator wants a signature and never checks it.
 _LIST_TABLES = {
     "Content-Type": "application/x-amz-json-1.0",
     "X-Amz-Target": "DynamoDB_20120810.ListTables",
-    "Authorization": "AWS4-HMAC-SHA256 Credential=local/20200101/us-east-1/dynamodb/aws4_request,"
-    " SignedHeaders=host, Signature=0",
 }
 _VALKEY_NOISE = re.compile(r".*Memory overcommit must be enabled|.*scheduling shutdown|.*bye bye")
 
@@ -52,14 +56,25 @@ def start_valkey(data_dir: Path | None, port: int | None = None, *, sink: Sink =
     return _started(partial(valkey_part, data_dir, sink=sink), port)
 
 
-def dynamodb_part(data_dir: Path | None, port: int, *, sink: Sink = None) -> Part:
-    """DynamoDB Local, not yet started."""
+def dynamodb_part(
+    data_dir: Path | None, port: int, *, access_key: str | None = None, sink: Sink = None
+) -> Part:
+    """DynamoDB Local, not yet started.
+
+    All access keys see the same tables, unless one is given. Then each key has tables of its own, and those
+    that `data_dir` holds for all keys become the given one's.
+    """
     check_platform()
     storage = ["-inMemory"]
+    database = f"{access_key}_{REGION}.db" if access_key else SHARED
     if data_dir:
         folder = writable_folder(data_dir / "dynamodb")
-        check_database(folder / "shared-local-instance.db")
+        if (folder / SHARED).exists() and not (folder / database).exists():
+            (folder / SHARED).rename(folder / database)
+        check_database(folder / database)
         storage = ["-dbPath", str(folder)]
+    if not access_key:
+        storage.append("-sharedDb")
     program = dynamodb_folder()
     java = [
         *find_java(),
@@ -67,14 +82,15 @@ def dynamodb_part(data_dir: Path | None, port: int, *, sink: Sink = None) -> Par
         "-XX:-UsePerfData",
         f"-Djava.library.path={program}/DynamoDBLocal_lib",
     ]
-    options = ["-port", str(port), "-sharedDb", "-disableTelemetry", *storage]
+    options = ["-port", str(port), "-disableTelemetry", *storage]
     return Part(
         "dynamodb",
         [*java, "-jar", str(program / JAR), *options],
         port=port,
         url=f"http://127.0.0.1:{port}",
-        probe=partial(dynamodb_answers, port),
+        probe=partial(dynamodb_answers, port, access_key=access_key or "local"),
         cwd=program,
+        env=for_parts(os.environ) | JAVA_LOCALE,
         orphan_grace=2.0,
         sink=without(_DYNAMODB_NOISE, sink),
     )
@@ -92,31 +108,23 @@ def valkey_part(data_dir: Path | None, port: int, *, sink: Sink = None) -> Part:
         port=port,
         url=f"redis://127.0.0.1:{port}/0",
         probe=partial(valkey_answers, port),
+        env=for_parts(os.environ),
         orphan_grace=2.0,
         sink=without(_VALKEY_NOISE, sink),
         on_stop=None if data_dir else partial(shutil.rmtree, folder, ignore_errors=True),
     )
 
 
-def dynamodb_answers(port: int, host: str = "127.0.0.1") -> bool:
+def dynamodb_answers(port: int, host: str = "127.0.0.1", access_key: str = "local") -> bool:
     """Whether ListTables succeeds. The first call opens the database and loads most of the program,
     which can take longer than clients in a hurry wait."""
     connection = http.client.HTTPConnection(host, port, timeout=10)
     try:
-        connection.request("POST", "/", "{}", _LIST_TABLES)
+        # The emulator wants a signature and never checks it.
+        credential = f"Credential={access_key}/20200101/{REGION}/dynamodb/aws4_request"
+        signed = f"AWS4-HMAC-SHA256 {credential}, SignedHeaders=host, Signature=0"
+        connection.request("POST", "/", "{}", _LIST_TABLES | {"Authorization": signed})
         return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def http_answers(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether an HTTP server gives any answer to GET /."""
-    connection = http.client.HTTPConnection(host, port, timeout=5)
-    try:
-        connection.request("GET", "/")
-        return connection.getresponse().status > 0
     except (OSError, http.client.HTTPException):
         return False
     finally:
@@ -141,7 +149,7 @@ def check_database(path: Path) -> None:
     if not path.exists() or path.stat().st_size == 0:
         return
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{path}", uri=True)) as database:
+        with contextlib.closing(sqlite3.connect(path)) as database:
             verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.Error as error:
         verdict = str(error)

@@ -22,9 +22,9 @@ from realtime.frames import text_frame
 from realtime.server import registry, server
 from realtime.server.websocket import BoardSocket
 from scoreboard_site.asgi import application
-from tools.benchmarks.rivals import ours
+from tools.benchmarks.servers import ours
 
-from tools.benchmarks.rivals.driver import board_text  # isort: skip
+from tools.benchmarks.servers.driver import board_text  # isort: skip
 
 BOARDS_A_TURN = 5
 _open: dict[BoardSocket, None] = {}

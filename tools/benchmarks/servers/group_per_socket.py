@@ -25,7 +25,7 @@ from channels.routing import URLRouter  # noqa: E402
 from daphne.server import Server, twisted_loop  # noqa: E402
 from django.urls import path  # noqa: E402
 
-from tools.benchmarks.rivals.driver import board_text, drive  # noqa: E402
+from tools.benchmarks.servers.driver import board_text, drive  # noqa: E402
 
 members = 0
 sent = 0

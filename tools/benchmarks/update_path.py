@@ -1,16 +1,13 @@
-"""The way of an update: from the POST to the last of many open pages, its cost and its round trips.
+"""The path of an update from the POST to the last of many open pages: time, CPU and round trips.
 
 `make bench-path` runs it on stores and a server of its own and prints the figures with their method.
 """
 
 import asyncio
-import http.client
-import json
 import os
 import random
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -18,17 +15,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from statistics import quantiles
 
 from websockets.asyncio.client import ClientConnection, connect
 
 from tools.benchmarks.counting import DynamoDBProxy, RedisMonitor, cpu_s
-from tools.devstack.install.files import ROOT
+from tools.benchmarks.product import Writer, server, server_token, stores
 from tools.devstack.processes.part import Part
-from tools.devstack.processes.parts import start_dynamodb, start_valkey
-from tools.devstack.processes.ports import free_port
-from tools.devstack.run import is_ready
 from tools.reporting import machine
 
 SOCKETS = 100
@@ -50,38 +43,6 @@ Method
   Round trips: a second server process behind a proxy that counts DynamoDB calls, Redis commands by
   MONITOR; {COUNTED_UPDATES} updates one after the other, less what the idle server asks in the same time.
 """
-
-
-class Writer:
-    """One connection that sends updates with a server's token."""
-
-    def __init__(self, port: int, token: str) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        self._token = token
-
-    def add(self, player: str, increment: int = 1) -> int:
-        """The new score; RuntimeError for any other answer, because figures with refusals mean nothing."""
-        body = json.dumps({"userId": player, "increment": increment})
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-        headers["Idempotency-Key"] = str(uuid.uuid4())
-        self._connection.request("POST", "/score/update", body, headers)
-        response = self._connection.getresponse()
-        answer = json.loads(response.read())
-        if response.status != 200:
-            raise RuntimeError(f"an update was answered with {response.status}: {answer}")
-        return int(answer["newScore"])
-
-
-@contextmanager
-def server(env: dict[str, str], core: int | None) -> Iterator[Part]:
-    """A server process of the product, ready, on the given core."""
-    port = free_port()
-    pinned = [] if core is None else ["taskset", "-c", str(core)]
-    command = [*pinned, sys.executable, "manage.py", "serve", "--host", "127.0.0.1", "--port", str(port)]
-    env = {**env, "PORT": str(port), "LOG_LEVEL": "WARNING"}
-    web = Part("web", command, port=port, probe=lambda: is_ready(port), env=env, cwd=ROOT, sink=print)
-    with web.serving():
-        yield web
 
 
 async def arrival(socket: ClientConnection, mark: str) -> float:
@@ -112,7 +73,7 @@ async def latencies(port: int, writer: Writer) -> list[float]:
 
 @contextmanager
 def open_sockets(port: int) -> Iterator[None]:
-    """Pages that look on, in a process of their own, so that reading does not slow the writers."""
+    """Open pages, in a process of their own, so that reading does not slow the writers."""
     script = (
         "import asyncio, sys\n"
         "from websockets.asyncio.client import connect\n"
@@ -198,28 +159,6 @@ def main() -> None:
     print(machine.sentence(conditions.so_far()))
 
 
-@contextmanager
-def stores() -> Iterator[tuple[dict[str, str], Part, Part]]:
-    """Stores of our own on disk, with empty tables and a ready ranking: (environment, DynamoDB, Valkey)."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        data = Path(folder)
-        dynamodb, valkey = start_dynamodb(data), start_valkey(data)
-        urls = {"DATA_DIR": folder, "DYNAMODB_ENDPOINT_URL": dynamodb.url, "REDIS_URL": valkey.url}
-        env = {**os.environ, **urls}
-        try:
-            manage(env, "create_tables")
-            manage(env, "rebuild_ranking", "--full")
-            yield env, dynamodb, valkey
-        finally:
-            valkey.stop()
-            dynamodb.stop()
-
-
-def server_token(env: dict[str, str]) -> str:
-    """A token that may write for any player."""
-    return manage(env, "token", "--user", "bench", "--scope", "scoreboard/score.write").split()[-1]
-
-
 def measure(env: dict[str, str], dynamodb: Part, valkey: Part, core: int | None) -> None:
     token = server_token(env)
     with server(env, core) as web:
@@ -249,11 +188,6 @@ def measure(env: dict[str, str], dynamodb: Part, valkey: Part, core: int | None)
 def add_many(writer: Writer, player: Callable[[int], str]) -> None:
     for number in range(COUNTED_UPDATES):
         writer.add(player(number))
-
-
-def manage(env: dict[str, str], *arguments: str) -> str:
-    command = [sys.executable, "manage.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 if __name__ == "__main__":
