@@ -24,6 +24,16 @@ from tools.devstack.processes.part import Part
 Assemblies = Mapping[str, Assembly]
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):  # a worker of pytest-xdist
+        session.config.workeroutput["unproved"] = sorted(sandbox.unproved)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    sandbox.unproved.update(getattr(node, "workeroutput", {}).get("unproved", ()))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Names what passed without a proof."""
     for text in sorted(sandbox.unproved):
@@ -51,7 +61,7 @@ VARIANTS = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def variants(tmp_path_factory: pytest.TempPathFactory) -> Assemblies:
     """All of them, each in a folder of its name; two at a time."""
     folder = tmp_path_factory.mktemp("cdk")
@@ -66,17 +76,17 @@ def variants(tmp_path_factory: pytest.TempPathFactory) -> Assemblies:
         return dict(zip(VARIANTS, pool.map(make, VARIANTS), strict=True))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def assemblies(variants: Assemblies) -> Assemblies:
     return {name: variants[name] for name in ("dev", "prod")}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def dev(assemblies: Assemblies) -> Assembly:
     return assemblies["dev"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def prod(assemblies: Assemblies) -> Assembly:
     return assemblies["prod"]
 
