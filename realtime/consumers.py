@@ -15,7 +15,7 @@ from django.conf import settings
 from realtime.admission import admit
 from realtime.audience import Frame
 from realtime.events import NOT_FOUND, UNAUTHORIZED
-from realtime.hub import hub
+from realtime.hub import Hub
 
 
 class OriginRule(OriginValidator):  # type: ignore[misc]
@@ -91,6 +91,10 @@ class ScoreboardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     viewer: SocketViewer | None = None
     end: asyncio.TimerHandle | None = None
 
+    def __init__(self, hub: Hub) -> None:
+        super().__init__()
+        self.hub = hub
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # Not in disconnect(): after an exception in a handler that is never called.
         try:
@@ -99,7 +103,7 @@ class ScoreboardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             if self.end is not None:
                 self.end.cancel()
             if self.viewer is not None:
-                hub.discard(self.viewer)
+                self.hub.discard(self.viewer)
                 self.viewer.close()
 
     async def connect(self) -> None:
@@ -112,14 +116,14 @@ class ScoreboardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             loop = asyncio.get_running_loop()
             self.end = loop.call_later(admission.lasts_s, lambda: loop.create_task(self._expire()))
         self.viewer = SocketViewer(self._send_text)
-        hub.add(self.viewer)
+        self.hub.add(self.viewer)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Viewers have nothing to say; what they send is ignored."""
 
     async def _expire(self) -> None:
         if self.viewer is not None:
-            hub.discard(self.viewer)
+            self.hub.discard(self.viewer)
             self.viewer.close()
         await self.close(UNAUTHORIZED)
 

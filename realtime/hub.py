@@ -17,10 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from channels.layers import get_channel_layer
 
-from realtime import vital
 from realtime.audience import Audience, DirectViewer, Frame, Viewer
 from realtime.events import GROUP
-from scores.board import merging, services
+from realtime.vital import VitalTasks
+from scores.board.merging import raise_revision
+from scores.board.reading import get_board
+from scores.board.scoreboard import Scoreboard
 from scores.rules.boards import Board
 from scores.rules.errors import ScoreboardError
 from scores.telemetry import metrics
@@ -42,11 +44,13 @@ FRESH_S = 0.9
 class Hub:
     """Holds the viewers of one process. All methods run on its event loop.
 
-    `source` reads the board, in a thread, given the revision that viewers have seen.
+    `source` reads the board, in a thread, given the revision that viewers have seen. `vital` watches the
+    hub's tasks.
     """
 
-    def __init__(self, source: Callable[[int], Board] | None = None) -> None:
-        self.source = source or _read_board
+    def __init__(self, source: Callable[[int], Board], vital: VitalTasks) -> None:
+        self.source = source
+        self._vital = vital
         self._audience = Audience()
         # Those that came while no fresh board was at hand.
         self._newcomers: set[Viewer] = set()
@@ -60,7 +64,7 @@ class Hub:
     def start(self) -> None:
         """Begin, on the running event loop."""
         for work in (self._pump(), self._listen(), self._show_life()):
-            self._tasks.append(vital.watch(asyncio.get_running_loop().create_task(work)))
+            self._tasks.append(self._vital.watch(asyncio.get_running_loop().create_task(work)))
 
     async def stop(self) -> None:
         """End the hub's tasks. Viewers stay as they are."""
@@ -174,17 +178,14 @@ class Hub:
             await asyncio.sleep(POLL_S)
 
 
-def _read_board(seen: int) -> Board:
-    """The board; if its revision is behind what viewers have seen (a failover), after lifting it."""
-    board = services.get_board()
+def read_board(scoreboard: Scoreboard, seen: int) -> Board:
+    """The board. If its revision is behind what viewers have seen (a failover), lift it first."""
+    board = get_board(scoreboard)
     if board.revision < seen and not board.stale and not board.from_index:
-        merging.raise_revision(seen=seen)
-        board = services.get_board()
+        raise_revision(scoreboard, seen=seen)
+        board = get_board(scoreboard)
     return board
 
 
 def _encode(message: dict[str, object]) -> str:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-
-
-hub = Hub()

@@ -1,4 +1,4 @@
-"""Work without which a process is of no use, though it would still answer."""
+"""Tasks without which a process is useless, although it would still answer requests."""
 
 from __future__ import annotations
 
@@ -9,32 +9,27 @@ import signal
 
 logger = logging.getLogger(__name__)
 
-_failed = False
-_ending = False
 
+class VitalTasks:
+    """When one of them fails, the process drains and exits, so that its supervisor starts another."""
 
-def watch(task: asyncio.Task[None]) -> asyncio.Task[None]:
-    """The task; should it fail, the process ends in an orderly way, for its supervisor to start another."""
-    task.add_done_callback(_look)
-    return task
+    def __init__(self) -> None:
+        self.failed = False
+        self._ending = False
 
+    def watch(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
+        """Returns the task."""
+        task.add_done_callback(self._done)
+        return task
 
-def end_begun() -> None:
-    """The process is ending already: a failure is only told."""
-    global _ending
-    _ending = True
+    def end_begun(self) -> None:
+        """The process is ending already: from now on a failure is only logged."""
+        self._ending = True
 
-
-def has_failed() -> bool:
-    """Whether that is why the process ends."""
-    return _failed
-
-
-def _look(task: asyncio.Task[None]) -> None:
-    global _failed
-    if task.cancelled() or (error := task.exception()) is None:
-        return
-    logger.critical("%s failed: this process ends", task.get_coro(), exc_info=error)
-    if not (_failed or _ending):
-        _failed = True
-        os.kill(os.getpid(), signal.SIGTERM)
+    def _done(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        logger.critical("%s failed: this process ends", task.get_coro(), exc_info=error)
+        if not (self.failed or self._ending):
+            self.failed = True
+            os.kill(os.getpid(), signal.SIGTERM)

@@ -12,21 +12,25 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scoreboard_site.settings")
 tracing.start()
 _http = get_asgi_application()  # sets Django up: before anything of ours is imported
 
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from channels.routing import ProtocolTypeRouter  # noqa: E402
 
-from realtime.background import WithBackground  # noqa: E402
 from realtime.consumers import OriginRule  # noqa: E402
 from realtime.http.health import WithHealth  # noqa: E402
 from realtime.http.limits import WithLimits  # noqa: E402
-from realtime.routing import websocket_urlpatterns  # noqa: E402
+from realtime.process import LiveApplication, LiveProcess  # noqa: E402
+from realtime.routing import socket_routes  # noqa: E402
+from scores.board.scoreboard import get_scoreboard  # noqa: E402
 
-application = WithBackground(
+_live = LiveProcess(get_scoreboard())
+application = LiveApplication(
+    _live,
     WithHealth(
+        _live,
         ProtocolTypeRouter(
             {
                 "http": tracing.traced(WithLimits(_http)),
-                "websocket": OriginRule(URLRouter(websocket_urlpatterns)),
+                "websocket": OriginRule(socket_routes(_live.hub)),
             }
-        )
-    )
+        ),
+    ),
 )

@@ -14,7 +14,6 @@ import pytest
 from django.conf import settings
 
 from deploy.tests.assembly import Assembly
-from scores.board import services
 from scores.moderation import moderating
 from scores.rules.actions import Action
 from scores.stores import tables
@@ -80,6 +79,7 @@ def test_every_change_of_a_score_becomes_an_event_of_the_documented_schema(strea
     stage.add("ann", 40, "first")
     stage.add("ann", 2, "second")
     moderating.moderate(
+        stage.scoreboard(),
         user_id="ann",
         action=Action.ADJUST,
         actor="moderator",
@@ -89,6 +89,7 @@ def test_every_change_of_a_score_becomes_an_event_of_the_documented_schema(strea
         entry_id="MOD#1",
     )
     moderating.moderate(
+        stage.scoreboard(),
         user_id="ann",
         action=Action.HIDE,
         actor="moderator",
@@ -119,7 +120,7 @@ def test_every_change_of_a_score_becomes_an_event_of_the_documented_schema(strea
     schema = json.loads(prod.one("AWS::EventSchemas::Schema")["Content"])
     for event in events:
         jsonschema.Draft4Validator(schema).validate(event)
-        assert abs(int(event["at"]) - services.now_ms()) < 60_000
+        assert abs(int(event["at"]) - stage.scoreboard().now_ms()) < 60_000
         assert "first" not in json.dumps(event) and "moderator" not in json.dumps(event)
 
 

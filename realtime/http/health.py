@@ -8,23 +8,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from realtime.background import Background, background
+from realtime.process import LiveProcess
 from scores.api.headers import SECURITY_HEADERS
 
 
 class WithHealth:
     """ASGI layer in front of the application."""
 
-    def __init__(self, application: Any, state: Background = background) -> None:
+    def __init__(self, live: LiveProcess, application: Any) -> None:
+        self._live = live
         self._application = application
-        self._state = state
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope.get("path") if scope["type"] == "http" else None
         if path == "/livez":
             await _answer(send, 200, b"live\n")
         elif path == "/readyz":
-            if self._state.ready:
+            if self._live.ready:
                 await _answer(send, 200, b"ready\n")
             else:
                 await _answer(send, 503, b"not ready\n")

@@ -15,10 +15,8 @@ from typing import Any
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet.defer import maybeDeferred
 
-from realtime import vital
-from realtime.background import background
 from realtime.events import SERVICE_RESTART
-from realtime.hub import hub
+from realtime.process import LiveProcess
 from realtime.server.registry import Registry
 from realtime.server.requests import Channel
 
@@ -38,6 +36,7 @@ class Drain:
     def __init__(
         self,
         server: Any,
+        live: LiveProcess,
         ports: list[Any],
         channels: set[Channel],
         registry: Registry,
@@ -46,6 +45,7 @@ class Drain:
         backlog: int,
     ) -> None:
         self._server = server
+        self._live = live
         self._ports = ports
         self._channels = channels
         self._registry = registry
@@ -56,27 +56,27 @@ class Drain:
     def on_signal(self) -> None:
         if self._work is None:
             logger.info("draining; a second signal stops at once")
-            vital.end_begun()
+            self._live.vital.end_begun()
             self._work = asyncio.get_running_loop().create_task(self._run())
         else:
             _stop_at_once()
 
     async def _run(self) -> None:
-        background.draining = True
+        self._live.draining = True
         try:
             async with asyncio.timeout(self._grace_s):
                 await self._stop_listening()
                 await self._close_sockets()
                 while self._busy():
                     await asyncio.sleep(_POLL_S)
-                await hub.stop()
+                await self._live.hub.stop()
         except TimeoutError:
             logger.warning("the grace period is over")
             _stop_at_once()
         except Exception:
             logger.exception("draining failed")
             _stop_at_once()
-        background.stop()
+        self._live.stop()
         self._server.stop()
 
     async def _stop_listening(self) -> None:

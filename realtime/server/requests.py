@@ -14,12 +14,11 @@ from twisted.web import http
 
 from realtime import frames
 from realtime.admission import admit
-from realtime.background import background
 from realtime.consumers import origin_allowed
 from realtime.events import SOCKET_PATH
 from realtime.http import refusals
 from realtime.http.limits import body_limit
-from realtime.hub import hub
+from realtime.process import LiveProcess
 from realtime.server.registry import Registry
 from realtime.server.websocket import BoardSocket
 from scores.rules.addresses import client_address
@@ -148,6 +147,7 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
         token = frames.accept_token((self._header("sec-websocket-key") or "").encode("latin-1"))
         address = self._address()
         registry: Registry = self.channel.factory.registry
+        live: LiveProcess = self.channel.factory.live
         if (
             self.method != b"GET"
             or self.clientproto != b"HTTP/1.1"
@@ -162,7 +162,7 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
         elif not origin_allowed(self._header("origin")):
             security_events.refused("origin", status=403, path=SOCKET_PATH, address=address)
             self._answer(refusals.refusal(403, "forbidden", "Pages of this origin may not open the socket."))
-        elif registry.full or background.draining:
+        elif registry.full or live.draining:
             self._answer(refusals.refusal(503, "full", "No more sockets can be opened here.", retry_after=2))
         elif registry.full_for(address):
             security_events.refused("too_many_sockets", status=429, path=SOCKET_PATH, address=address)
@@ -171,7 +171,7 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
         else:
             admission = admit(self._listed("sec-websocket-protocol"), address)
             self.server.connections.pop(self, None)
-            board_socket = BoardSocket(hub, registry.discard)
+            board_socket = BoardSocket(live.hub, registry.discard)
             registry.add(board_socket, address)
             channel, self.channel = self.channel, None
             channel.become(board_socket)
@@ -198,10 +198,13 @@ class ScoreboardRequest(WebRequest):  # type: ignore[misc]
     # --- The answer ------------------------------------------------------------------------------------
 
     def handle_reply(self, message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start" and background.draining and self.channel is not None:
+        if message["type"] == "http.response.start" and self._draining():
             self.channel.persistent = False
             self.setHeader(b"connection", b"close")
         super().handle_reply(message)
+
+    def _draining(self) -> bool:
+        return self.channel is not None and self.channel.factory.live.draining
 
     def basic_error(self, status: int, status_text: bytes, body: str) -> None:
         """What daphne itself has to say, in our shape; its 500s and timeouts are our 503."""
@@ -225,9 +228,12 @@ class Factory(http.HTTPFactory):  # type: ignore[misc]
 
     protocol = Channel
 
-    def __init__(self, server: Any, registry: Registry, room: float, keep_alive_s: float) -> None:
+    def __init__(
+        self, server: Any, live: LiveProcess, registry: Registry, room: float, keep_alive_s: float
+    ) -> None:
         super().__init__(timeout=keep_alive_s)
         self.server = server
+        self.live = live
         self.registry = registry
         self.channels: set[Channel] = set()
         self._room = room

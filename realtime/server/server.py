@@ -23,8 +23,8 @@ from twisted.internet import reactor
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import globalLogBeginner
 
-from realtime import frames, vital
-from realtime.background import background
+from realtime import frames
+from realtime.process import LiveProcess
 from realtime.server.drain import Drain
 from realtime.server.open_files import raise_file_limit
 from realtime.server.registry import Registry
@@ -59,7 +59,7 @@ class Options:
 class ScoreboardServer(Server):  # type: ignore[misc]
     """One process' server. `run` returns when it has drained."""
 
-    def __init__(self, application: Any, options: Options) -> None:
+    def __init__(self, application: Any, live: LiveProcess, options: Options) -> None:
         super().__init__(
             application,
             endpoints=[options.endpoint or f"tcp:{options.port}"],
@@ -73,14 +73,16 @@ class ScoreboardServer(Server):  # type: ignore[misc]
             server_name="scoreboard",
         )
         self.connections: dict[Any, Any] = {}
+        self._live = live
         self._options = options
         room = max(1, raise_file_limit() - SPARE_FILES)
         self._registry = Registry(_socket_limit(room), settings.SCOREBOARD_MAX_SOCKETS_PER_ADDRESS)
         metrics.watch(metrics.BEHIND_SOCKETS, lambda: self._registry.behind)
-        self._factory = Factory(self, self._registry, room, options.keep_alive_s)
+        self._factory = Factory(self, live, self._registry, room, options.keep_alive_s)
         self._ports: list[Any] = []
         self._drain = Drain(
             self,
+            live,
             self._ports,
             self._factory.channels,
             self._registry,
@@ -109,12 +111,12 @@ class ScoreboardServer(Server):  # type: ignore[misc]
             self._loop.add_signal_handler(number, self._drain.on_signal)
         self._spawn(self._start())
         reactor.run(installSignalHandlers=False)
-        if self._failed or vital.has_failed():
+        if self._failed or self._live.vital.failed:
             sys.exit(1)
 
     async def _start(self) -> None:
         try:
-            background.start()
+            self._live.start()
             if self._options.endpoint:
                 listening = serverFromString(reactor, self._options.endpoint).listen(self._factory)
                 port = await listening.asFuture(self._loop)
@@ -137,7 +139,7 @@ class ScoreboardServer(Server):  # type: ignore[misc]
         self._spawn(self._sweep())
 
     def _spawn(self, work: Any) -> None:
-        self._tasks.append(vital.watch(self._loop.create_task(work)))
+        self._tasks.append(self._live.vital.watch(self._loop.create_task(work)))
 
     async def _sweep(self) -> None:
         """Drop connections whose request does not get complete."""
@@ -148,9 +150,9 @@ class ScoreboardServer(Server):  # type: ignore[misc]
                 channel.transport.abortConnection()
 
 
-def run(application: Any, options: Options) -> None:
-    """Serve `application` until a signal ends it."""
-    ScoreboardServer(application, options).run()
+def run(application: Any, live: LiveProcess, options: Options) -> None:
+    """Serve `application` and the viewers of `live` until a signal ends the process."""
+    ScoreboardServer(application, live, options).run()
 
 
 def _listen(options: Options, factory: Factory) -> Any:

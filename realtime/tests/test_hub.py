@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 from channels.layers import get_channel_layer
+from django.apps import apps
 
-from realtime import broadcaster, hub
+from realtime import hub
 from realtime.audience import Frame
+from realtime.broadcaster import Broadcaster
 from realtime.consumers import SocketViewer
 from realtime.events import GROUP
-from realtime.hub import Hub
-from scores.board import merging
-from scores.stores import ranking
+from realtime.hub import Hub, read_board
+from realtime.vital import VitalTasks
 from scores.upkeep import reconcile
 from tools.testing import stage
 
@@ -45,11 +47,15 @@ class Watcher:
                 await asyncio.sleep(0.01)
 
 
+def hub_of_the_stage() -> Hub:
+    return Hub(partial(read_board, stage.scoreboard()), VitalTasks())
+
+
 @pytest.fixture
 async def running():
-    started = Hub()
+    started = hub_of_the_stage()
     started.start()
-    broadcaster.use_loop(asyncio.get_running_loop())
+    apps.get_app_config("realtime").broadcaster.use_loop(asyncio.get_running_loop())
     await asyncio.sleep(0.2)  # to subscribe
     yield started
     await started.stop()
@@ -61,7 +67,7 @@ def in_thread(function, *args, **kwargs):
 
 async def test_a_new_viewer_gets_the_board_and_then_every_change(running):
     await in_thread(stage.add, "ann", 10)
-    await in_thread(reconcile.reconcile_ranking)
+    await in_thread(reconcile.reconcile_ranking, stage.scoreboard())
     watcher = Watcher()
     running.add(watcher)
     await watcher.until(lambda w: w.boards)
@@ -74,7 +80,7 @@ async def test_a_new_viewer_gets_the_board_and_then_every_change(running):
 
 
 async def test_many_changes_are_few_boards_and_the_last_one_is_true(running):
-    await in_thread(reconcile.reconcile_ranking)
+    await in_thread(reconcile.reconcile_ranking, stage.scoreboard())
     watcher = Watcher()
     running.add(watcher)
     await watcher.until(lambda w: w.boards)
@@ -85,18 +91,18 @@ async def test_many_changes_are_few_boards_and_the_last_one_is_true(running):
 
 
 async def test_a_lost_poke_is_healed_by_the_poll(running, monkeypatch):
-    await in_thread(reconcile.reconcile_ranking)
+    await in_thread(reconcile.reconcile_ranking, stage.scoreboard())
     watcher = Watcher()
     running.add(watcher)
     await watcher.until(lambda w: w.boards)
-    monkeypatch.setattr(broadcaster, "board_changed", lambda revision: None)
+    monkeypatch.setattr(Broadcaster, "_enqueue", lambda broadcaster, revision: None)
     await in_thread(stage.add, "ann", 10)
     await watcher.until(lambda w: w.scores == [10], 1.5)
 
 
 async def test_the_subscription_outlives_six_idle_seconds(running):
     # The core layer dies of redis-py's default timeout after five (channels_redis#422).
-    await in_thread(reconcile.reconcile_ranking)
+    await in_thread(reconcile.reconcile_ranking, stage.scoreboard())
     watcher = Watcher()
     running.add(watcher)
     await watcher.until(lambda w: w.boards)
@@ -116,7 +122,7 @@ async def test_a_subscription_that_failed_leaves_nothing_that_fills_up(monkeypat
 
     monkeypatch.setattr(type(layer), "group_add", late)
     monkeypatch.setattr(hub, "POLL_S", 0.05)
-    started = Hub()
+    started = hub_of_the_stage()
     started.start()
     await asyncio.sleep(0.5)
     for revision in range(3):
@@ -134,7 +140,7 @@ async def test_without_a_ready_ranking_the_board_comes_from_the_index(running):
     await watcher.until(lambda w: w.scores == [10])
     await in_thread(stage.add, "bob", 20)
     await watcher.until(lambda w: w.scores == [20, 10], 3)
-    await in_thread(reconcile.reconcile_ranking)
+    await in_thread(reconcile.reconcile_ranking, stage.scoreboard())
     await in_thread(stage.add, "bob", 20)
     await watcher.until(lambda w: w.scores == [40, 10], 3)
     revisions = [board["revision"] for board in watcher.boards]
@@ -143,12 +149,12 @@ async def test_without_a_ready_ranking_the_board_comes_from_the_index(running):
 
 async def test_a_redis_that_is_behind_is_asked_for_a_higher_revision(running):
     await in_thread(stage.add, "ann", 10)
-    await in_thread(reconcile.reconcile_ranking)
+    await in_thread(reconcile.reconcile_ranking, stage.scoreboard())
     watcher = Watcher()
     running.add(watcher)
     await watcher.until(lambda w: w.boards)
     seen = watcher.boards[-1]["revision"]
-    await in_thread(ranking._client().set, merging.current_ranking()._key("revision"), "5")
+    await in_thread(stage.scoreboard().cache.client.set, stage.scoreboard().ranking()._key("revision"), "5")
     await in_thread(stage.add, "ann", 10)
     await watcher.until(lambda w: w.scores == [20])
     assert watcher.boards[-1]["revision"] > seen
@@ -157,8 +163,8 @@ async def test_a_redis_that_is_behind_is_asked_for_a_higher_revision(running):
 
 async def test_signs_of_life_carry_the_revision(monkeypatch):
     monkeypatch.setattr(hub, "ALIVE_S", 0.2)
-    await in_thread(reconcile.reconcile_ranking)
-    started, watcher = Hub(), Watcher()
+    await in_thread(reconcile.reconcile_ranking, stage.scoreboard())
+    started, watcher = hub_of_the_stage(), Watcher()
     started.start()
     started.add(watcher)
     await watcher.until(lambda w: w.boards)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from scores.board.scoreboard import get_scoreboard
 from scores.identity import local_issuer
 from tools.testing.processes import ROOT, server
 
@@ -133,9 +134,8 @@ def test_odd_bodies_change_nothing(port, body, status):
     assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
     me = ask(port, "GET", "/score/me", headers={"Authorization": f"Bearer {token}"})
     assert me.status == 200
-    from scores.stores import repository
 
-    assert repository.read_player("ann") is None
+    assert get_scoreboard().players.read("ann").version == 0
 
 
 # --- Production settings ----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from websockets.sync.client import connect
 
 from scores.identity import local_issuer
 from scores.identity.verifier import WRITE_SCOPE
-from scores.stores import ranking
+from tools.testing import stage
 from tools.testing.processes import post, server
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -93,7 +93,7 @@ def test_other_asgi_servers_work_as_well(stores, token, command):
         board_until(viewer, bool)
         board_until(other, bool)
         # One channel and one group for the whole process, not one channel for each socket.
-        assert len(ranking._client().pubsub_channels()) == 2
+        assert len(stage.scoreboard().cache.client.pubsub_channels()) == 2
         # Chunked, so that only the application can see that it is too large.
         response = httpx.post(f"{part.url}/score/update", content=iter([b" " * 5000]))
         assert (response.status_code, response.json()["code"]) == (413, "too_large")

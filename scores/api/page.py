@@ -12,7 +12,8 @@ from django.views.decorators.http import require_POST
 
 from scores.api.display import page_rows
 from scores.api.views import board_headers
-from scores.board import services
+from scores.board.reading import get_board
+from scores.board.scoreboard import get_scoreboard
 from scores.identity import local_issuer
 from scores.rules.boards import Board
 from scores.rules.errors import Unavailable
@@ -76,6 +77,6 @@ def _board() -> Board | None:
     if not settings.SCOREBOARD_PUBLIC:
         return None
     try:
-        return services.get_board()
+        return get_board(get_scoreboard())
     except Unavailable:
         return None

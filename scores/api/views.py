@@ -18,9 +18,11 @@ from rest_framework.response import Response
 from scores.api.openapi import describe_me, describe_rename, describe_top10, describe_update
 from scores.api.problems import address_of
 from scores.api.serializers import NameInput, UpdateInput
-from scores.board import services
+from scores.board.adding import add_points
+from scores.board.reading import get_board, get_standing
+from scores.board.scoreboard import get_scoreboard
 from scores.identity.verifier import Identity
-from scores.moderation import moderating
+from scores.moderation.moderating import rename
 from scores.rules import limits, tickets
 from scores.rules.boards import Board
 from scores.rules.entries import key_of_header
@@ -69,7 +71,8 @@ class ScoreViewSet(viewsets.ViewSet):
         caller: Identity = request.user  # type: ignore[assignment]
         client_id = caller.client_id if caller.is_server else None
         self.demand = limits.of_update(user_id, address=address_of(request), client_id=client_id)
-        accepted = services.add_points(
+        accepted = add_points(
+            get_scoreboard(),
             user_id=user_id,
             increment=update.validated_data["increment"],
             key=key,
@@ -85,7 +88,7 @@ class ScoreViewSet(viewsets.ViewSet):
     @describe_top10
     def top10(self, request: Request) -> HttpResponse:
         """The board as a list of rows, with an ETag."""
-        board = services.get_board()
+        board = get_board(get_scoreboard())
         body = json.dumps(board.top10(), ensure_ascii=False, separators=(",", ":")).encode()
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         headers = board_headers(board) | {"ETag": etag}
@@ -98,8 +101,8 @@ class ScoreViewSet(viewsets.ViewSet):
         """The caller's own score, rank and distance to the board."""
         caller: Identity = request.user  # type: ignore[assignment]
         self.demand = limits.of_read(caller.subject)
-        limits.local_limiter.settle(self.demand)
-        standing = services.get_standing(user_id=caller.subject)
+        get_scoreboard().local_limiter.settle(self.demand)
+        standing = get_standing(get_scoreboard(), user_id=caller.subject)
         return Response(standing.to_dict(), headers={"Cache-Control": "private, no-store"})
 
     @describe_rename
@@ -109,8 +112,8 @@ class ScoreViewSet(viewsets.ViewSet):
         chosen.is_valid(raise_exception=True)
         caller: Identity = request.user  # type: ignore[assignment]
         self.demand = limits.of_rename(caller.subject)
-        limits.local_limiter.settle(self.demand)
-        name = moderating.rename(user_id=caller.subject, name=chosen.validated_data["name"])
+        get_scoreboard().local_limiter.settle(self.demand)
+        name = rename(get_scoreboard(), user_id=caller.subject, name=chosen.validated_data["name"])
         headers = {"Cache-Control": "private, no-store"}
         return Response({"userId": caller.subject, "name": name}, headers=headers)
 

@@ -9,30 +9,31 @@ from collections.abc import Iterable
 from scores import concurrency
 from scores.rules.boards import Board, Row, rows_of
 from scores.rules.errors import Unavailable
-from scores.stores import repository
+from scores.stores.players import PlayerTable
 
-#: How long (s) such a board is good for. With the hub's poll (realtime.hub.POLL_AWAY_S) a ban is on no
-#: board that is sent a second later.
+#: How long (s) such a board may be shown. With the hub's poll (realtime.hub.POLL_AWAY_S) a banned player is
+#: on no board that is sent a second later.
 GOOD_FOR_S = 0.3
-#: Whoever wants it while another reads it waits this long (s) at most.
+#: A caller waits this long (s) at most while another one reads.
 WAIT_S = 1.0
-#: Nominees that it is made of: room for those the table will not confirm.
+#: Nominees to read: more than fit on the board, because the table may not confirm all of them.
 NOMINEES = 30
 
 
-def rows_in_table(also: Iterable[str] = ()) -> tuple[Row, ...]:
+def rows_in_table(players: PlayerTable, also: Iterable[str] = ()) -> tuple[Row, ...]:
     """The Top 10 as the table has it: nominated by the index, and by `also` (user ids), read consistently.
 
     One query and one batch of at most NOMINEES players and those of `also`. Raises Unavailable or Throttled.
     """
-    nominated = [user_id for user_id, _ in repository.nominees(NOMINEES)]
-    return rows_of(repository.read_players(dict.fromkeys([*nominated, *also])).values())
+    nominated = [user_id for user_id, _ in players.nominees(NOMINEES)]
+    return rows_of(players.read_many(dict.fromkeys([*nominated, *also])).values())
 
 
 class IndexBoard:
     """Reads it once in GOOD_FOR_S at most, by one caller: the others share the result, also its failure."""
 
-    def __init__(self) -> None:
+    def __init__(self, players: PlayerTable) -> None:
+        self._players = players
         self._lock = threading.Lock()
         self._board: Board | None = None
         self._read_at = self._failed_at = float("-inf")
@@ -53,7 +54,7 @@ class IndexBoard:
 
     def _read(self) -> Board:
         try:
-            rows = rows_in_table()
+            rows = rows_in_table(self._players)
         except Unavailable:
             self._failed_at = time.monotonic()
             raise

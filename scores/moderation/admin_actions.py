@@ -10,7 +10,7 @@ from typing import Any
 from django.core.exceptions import BadRequest
 from ulid import ULID
 
-from scores.board import services
+from scores.board.scoreboard import Scoreboard
 from scores.moderation import moderating, review
 from scores.moderation.admin_forms import ULID_PATTERN, ActionForm
 from scores.moderation.admin_presentation import board_lines, done, sentence
@@ -48,13 +48,15 @@ class FormPage:
         return not self.done and self.version < self.player.version
 
 
-def attempt(moderator: str, page: FormPage, action: Action, form: ActionForm) -> FormPage:
+def attempt(
+    scoreboard: Scoreboard, moderator: str, page: FormPage, action: Action, form: ActionForm
+) -> FormPage:
     """Do what a valid form asks for; the page after it, with what went wrong in the form."""
     user_id = page.player.user_id
     try:
-        player = act(moderator, user_id, action, form, page.version, page.ulid)
+        player = act(scoreboard, moderator, user_id, action, form, page.version, page.ulid)
     except VersionMoved as moved:
-        return dataclasses.replace(page, player=services.read_player(user_id), status=moved.status)
+        return dataclasses.replace(page, player=scoreboard.players.read(user_id), status=moved.status)
     except (Invalid, Refused) as error:
         form.add_error(None, sentence(error))
         return dataclasses.replace(page, status=error.status)
@@ -64,7 +66,15 @@ def attempt(moderator: str, page: FormPage, action: Action, form: ActionForm) ->
     return dataclasses.replace(page, player=player, done=True)
 
 
-def act(moderator: str, user_id: str, action: Action, form: ActionForm, version: int, ulid: str) -> Player:
+def act(
+    scoreboard: Scoreboard,
+    moderator: str,
+    user_id: str,
+    action: Action,
+    form: ActionForm,
+    version: int,
+    ulid: str,
+) -> Player:
     """Do what a valid form asks for; the player after it.
 
     `version` and `ulid` are the form's own, from when it was rendered: the same form sent twice is one
@@ -74,16 +84,21 @@ def act(moderator: str, user_id: str, action: Action, form: ActionForm, version:
     made_of = ULID.from_str(ulid).bytes[:6] + hashlib.sha256(content.encode()).digest()[:10]
     meanwhile = form.cleaned_data.get("meanwhile", False)
     for tries_left in reversed(range(TRIES if meanwhile else 1)):
-        expected = review.version_after_updates(user_id=user_id, version=version) if meanwhile else version
+        expected = (
+            review.version_after_updates(scoreboard, user_id=user_id, version=version)
+            if meanwhile
+            else version
+        )
         try:
             return moderating.moderate(
+                scoreboard,
                 user_id=user_id,
                 action=action,
                 actor=f"staff:{moderator}",
                 reason=form.cleaned_data["reason"],
                 expected_version=expected,
                 entry_id=f"MOD#{ULID.from_bytes(made_of)}",
-                **form.arguments(services.now_ms()),
+                **form.arguments(scoreboard.now_ms()),
             )
         except VersionMoved:
             if not tries_left:
@@ -91,12 +106,14 @@ def act(moderator: str, user_id: str, action: Action, form: ActionForm, version:
     raise AssertionError("unreachable")
 
 
-def result(moderator: str, action: Action, form: ActionForm, item: Item) -> dict[str, str]:
+def result(
+    scoreboard: Scoreboard, moderator: str, action: Action, form: ActionForm, item: Item
+) -> dict[str, str]:
     """Do it to one of many players; user id, outcome (done, changed, refused, failed) and a sentence."""
     version, ulid, user_id = item
     outcome = {"userId": user_id}
     try:
-        player = act(moderator, user_id, action, form, version, ulid)
+        player = act(scoreboard, moderator, user_id, action, form, version, ulid)
     except VersionMoved:
         return outcome | {"outcome": "changed", "text": "Has changed since you looked; nothing was done."}
     except (Invalid, Refused) as error:
@@ -106,12 +123,14 @@ def result(moderator: str, action: Action, form: ActionForm, item: Item) -> dict
     return outcome | {"outcome": "done", "text": done(action, player)}
 
 
-def preview(players: list[Player], action: Action, form: ActionForm) -> dict[str, Any]:
+def preview(
+    scoreboard: Scoreboard, players: list[Player], action: Action, form: ActionForm
+) -> dict[str, Any]:
     """The board now and after the action, or why there is no such board. Raises Unavailable."""
     if not form.is_bound and action in (Action.ADJUST, Action.RENAME):
         return {"preview": None}  # of what?
     form.is_valid()
-    now = services.now_ms()
+    now = scoreboard.now_ms()
     changed, forbidden = [], ""
     for player in players:
         try:
@@ -123,7 +142,7 @@ def preview(players: list[Player], action: Action, form: ActionForm) -> dict[str
             forbidden = sentence(error)
     if not changed:
         return {"preview": None, "forbidden": forbidden}
-    board, after = moderating.boards(changed=changed)
+    board, after = review.boards(scoreboard, changed=changed)
     lines, lines_after = board_lines(board, after)
     return {"board": lines, "preview": lines_after, "same": board == after}
 

@@ -19,7 +19,7 @@ from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
 from ulid import ULID
 
-from scores.board import services
+from scores.board.scoreboard import get_scoreboard
 from scores.moderation import activity, review
 from scores.moderation.access import MODERATE, VIEW
 from scores.moderation.access import Player as PlayerModel
@@ -93,16 +93,18 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         text, state = request.GET.get("q", "").strip(), request.GET.get("state", "")
         if text:
             title = f"Players found for “{text[:200]}”"
-            listed = review.find(text=text[:200])
+            listed = review.find(get_scoreboard(), text=text[:200])
         elif state:
             title = f"{state.title()} players"
-            listed = review.queue(state=_state(state), after=request.GET.get("after", "")[:200])
+            listed = review.queue(
+                get_scoreboard(), state=_state(state), after=request.GET.get("after", "")[:200]
+            )
         else:
             title = "Players by rank"
-            listed = review.ranked(page=_page_number(request))
+            listed = review.ranked(get_scoreboard(), page=_page_number(request))
         context = {
             "title": title,
-            "lines": player_lines(listed.players, listed.first_rank, services.now_ms()),
+            "lines": player_lines(listed.players, listed.first_rank, get_scoreboard().now_ms()),
             "listed": listed,
             "query": text,
             "state": state,
@@ -116,10 +118,10 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def player_view(self, request: HttpRequest, user_id: str) -> HttpResponse:
         """All that is known of a player, and what can be done."""
-        case = review.case(user_id=user_id) if ID_PATTERN.fullmatch(user_id) else None
+        case = review.case(get_scoreboard(), user_id=user_id) if ID_PATTERN.fullmatch(user_id) else None
         if case is None:
             raise Http404("There is no player with this id.")
-        now = services.now_ms()
+        now = get_scoreboard().now_ms()
         found = activity.signals(case.entries, now)
         curve = activity.curve(case.entries, now, CURVE_WIDTH, CURVE_HEIGHT)
         ledger = Paginator(case.entries, ENTRIES_PER_PAGE).get_page(request.GET.get("page"))
@@ -153,7 +155,7 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def action_view(self, request: HttpRequest, user_id: str, action: str) -> HttpResponse:
         """The form of one action: shows the board after it, then does it."""
-        known = review.players([user_id]) if ID_PATTERN.fullmatch(user_id) else []
+        known = review.players(get_scoreboard(), [user_id]) if ID_PATTERN.fullmatch(user_id) else []
         if not known:
             raise Http404("There is no player with this id.")
         asked = _action(action)
@@ -165,7 +167,7 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             if version > page.player.version:
                 raise BadRequest
             if "preview" not in request.POST and form.is_valid():
-                page = attempt(request.user.get_username(), page, asked, form)
+                page = attempt(get_scoreboard(), request.user.get_username(), page, asked, form)
                 if page.done:
                     messages.success(request, done(asked, page.player))
                     return redirect("admin:scores_player_change", user_id=user_id)
@@ -176,16 +178,20 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "player": player,
             "name": name_of(player),
             "score": f"{player.score:,}",
-            "state": state_of(player, services.now_ms()),
+            "state": state_of(player, get_scoreboard().now_ms()),
             "form": form,
             "stale": page.stale,
             "entered": [],
         }
         if page.stale:  # what has changed is shown, and the next attempt is another one
-            entered = review.since(user_id=user_id, version=page.version)
+            entered = review.since(get_scoreboard(), user_id=user_id, version=page.version)
             context["entered"] = [entry_line(entry) for entry in entered]
             page = FormPage(player, status=page.status)
-        context |= {"version": page.version, "entry": page.ulid, **preview([player], asked, form)}
+        context |= {
+            "version": page.version,
+            "entry": page.ulid,
+            **preview(get_scoreboard(), [player], asked, form),
+        }
         return self._page(request, "action", context, page.status)
 
     # --- Many players --------------------------------------------------------------------------------
@@ -206,7 +212,8 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         items = [item_in(text) for text in request.POST.getlist("item")]
         if confirmed and form.is_valid():
             results = [
-                result(request.user.get_username(), asked, form, item) for item in items[: review.PAGE]
+                result(get_scoreboard(), request.user.get_username(), asked, form, item)
+                for item in items[: review.PAGE]
             ]
             if in_json:
                 return JsonResponse({"results": results})
@@ -220,11 +227,13 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             rendered = {user_id: f"{version}:{ulid}" for version, ulid, user_id in items}
         else:
             rendered = dict.fromkeys(request.POST.getlist("player"), "")
-        players = review.players([u for u in list(rendered)[: review.PAGE] if ID_PATTERN.fullmatch(u)])
+        players = review.players(
+            get_scoreboard(), [u for u in list(rendered)[: review.PAGE] if ID_PATTERN.fullmatch(u)]
+        )
         if not players:
             messages.warning(request, "Choose players first.")
             return redirect("admin:scores_player_changelist")
-        now = services.now_ms()
+        now = get_scoreboard().now_ms()
         context = {
             "title": f"{asked.value.title()} {len(players)} players",
             "action": asked.value,
@@ -238,7 +247,7 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 }
                 for p in players
             ],
-            **preview(players, asked, form),
+            **preview(get_scoreboard(), players, asked, form),
         }
         return self._page(request, "bulk", context)
 

@@ -9,7 +9,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
-from scores.moderation import moderating, review
+from scores.board.scoreboard import get_scoreboard
+from scores.moderation import review
 from scores.moderation.access import VIEW
 from scores.rules.errors import ScoreboardError
 from scores.rules.names import label
@@ -28,8 +29,8 @@ class ModerationSite(admin.AdminSite):
         context: dict[str, Any] = {"may_view": request.user.has_perm(VIEW)}
         if context["may_view"]:
             try:
-                sizes = review.queue_sizes()
-                rows, _ = moderating.boards(changed=[])
+                sizes = review.queue_sizes(get_scoreboard())
+                rows, _ = review.boards(get_scoreboard(), changed=[])
                 context["queues"] = [
                     {"state": state.value, "size": size, "more": size == review.MOST_COUNTED}
                     for state, size in sizes.items()

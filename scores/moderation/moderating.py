@@ -1,41 +1,27 @@
-"""Moderating, and what players may change about themselves besides the score: one transaction each,
-with its ledger entry.
+"""Moderating, and what players may change about themselves besides the score.
+
+Each is one transaction with its ledger entry, by the write protocol that updates use, too.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Iterable
 
-from scores.board import services
-from scores.board.index_board import NOMINEES
-from scores.board.merging import current_ranking, insist, merge, recorded_floor
-from scores.moderation import requests
-from scores.moderation.requests import Order
+from scores.board.merging import insist, merge
+from scores.board.scoreboard import Scoreboard
+from scores.board.writing import one_at_a_time, write
+from scores.moderation.requests import ModerationRequest, checked_request, new_entry_id
 from scores.rules import audit_trail
 from scores.rules.actions import Action, moderated
-from scores.rules.boards import Row, rows_of
+from scores.rules.commits import Commit
 from scores.rules.entries import Entry
-from scores.rules.errors import (
-    Banned,
-    Conflict,
-    KeyReused,
-    OutcomeUnknown,
-    Refused,
-    ScoreboardError,
-    Throttled,
-    Unavailable,
-    VersionMoved,
-)
+from scores.rules.errors import Banned, KeyReused, OutcomeUnknown, Refused, VersionMoved
 from scores.rules.names import clean_name
 from scores.rules.players import Player, RuleError
-from scores.stores import repository
-from scores.stores.ranking import RankingUnavailable
-from scores.stores.tables import READ_TIMEOUT_S
 
 
 def moderate(
+    scoreboard: Scoreboard,
     *,
     user_id: str,
     action: Action,
@@ -57,7 +43,7 @@ def moderate(
     (the player has changed), Refused (a rule forbids it; or there is no such player); Throttled, Conflict,
     Unavailable (nothing was changed); OutcomeUnknown (try again with the same entry id).
     """
-    order = requests.checked(
+    request = checked_request(
         user_id=user_id,
         action=action,
         actor=actor,
@@ -67,201 +53,119 @@ def moderate(
         name=name,
         until=until,
     )
-    player = _carry_out(order, expected_version)
-    insist([player])
+    player = _carry_out(scoreboard, _Moderation(request, expected_version))
+    insist(scoreboard, [player])
     return player
 
 
-def rename(*, user_id: str, name: str | None) -> str | None:
+def rename(scoreboard: Scoreboard, *, user_id: str, name: str | None) -> str | None:
     """A player chooses a display name, or none (None); the name that is shown from now on.
 
     Raises BadName, Banned, Refused (an erased player); Throttled, Conflict or Unavailable (nothing was
     changed), OutcomeUnknown (try again: the same name twice is the same as once).
     """
     name = None if name is None else clean_name(name)
-    deadline = time.monotonic() + services.DEADLINE_S
-    while True:
-        player = services.read_player(user_id)
-        if player.is_banned(services.now_ms()):
-            raise Banned
-        if player.name == name:
-            return name
-        try:
-            order = Order(user_id, Action.RENAME, user_id, "", requests.new_entry_id(), name=name)
-            merge([_carry_out(order, player.version)])
-            return name
-        except (VersionMoved, Conflict):  # the player scores at this moment
-            if time.monotonic() > deadline:
-                raise Conflict from None
-        except OutcomeUnknown:
-            raise OutcomeUnknown("It is not known whether the name has changed. Try again.") from None
-        services.pause(0.05, deadline)
-
-
-# --- Doing ----------------------------------------------------------------------------------------------
-
-
-def _carry_out(order: Order, expected_version: int | None) -> Player:
-    """Try until the deadline what is safe to try again: the entry's id admits one of the tries."""
-    deadline = time.monotonic() + services.DEADLINE_S
-    undecided = False
-    wait_s = 0.01
-    with services.one_at_a_time(order.user_id):
-        while True:
-            failure: ScoreboardError
-            try:
-                player = _try(order, expected_version)
-                break
-            except repository.Undecided:
-                undecided, failure = True, Unavailable()
-            except repository.Contended:
-                failure = Conflict()
-            except Throttled as throttled:
-                failure = throttled
-            except VersionMoved:  # decided, also for earlier tries: they were for an older version
-                if expected_version is not None:
-                    raise
-                failure = Conflict()
-            except ScoreboardError as error:
-                if undecided:
-                    raise _unknown(order) from error
-                raise
-            # After a try that may have taken effect there must be time left to find that out.
-            if time.monotonic() + (2 * READ_TIMEOUT_S if undecided else 0) > deadline:
-                if not undecided:
-                    raise failure
-                player = _look_up(order)
-                break
-            services.pause(wait_s, deadline)
-            wait_s = min(2 * wait_s, 0.2)
-    return player
-
-
-def _try(order: Order, expected_version: int | None) -> Player:
-    # In this order: an earlier try may take effect between the two reads, and must be found by the second.
-    known = services.read_player(order.user_id)
-    done = repository.read_entry(order.user_id, order.entry_id)
-    if done is not None:
-        return _done_before(order, done)
-    if expected_version is not None and known.version != expected_version:
-        raise VersionMoved
-    now = services.now_ms()
-    player = _moderated(order, known, now)
-    # The entry of an erasure never holds what is being erased.
-    before = dataclasses.replace(known, name=None) if order.action is Action.ERASE else known
-    entry = Entry(
-        user_id=order.user_id,
-        entry_id=order.entry_id,
-        kind=order.action.value,
-        increment=player.score - known.score,
-        new_score=player.score,
-        version=player.version,
-        at=now,
-        previous_at=known.reached_at,
-        actor=order.actor,
-        reason=order.reason,
-        before=audit_trail.summary(before),
-        after=audit_trail.summary(player),
-    )
+    request = ModerationRequest(user_id, Action.RENAME, user_id, "", new_entry_id(), name=name)
     try:
-        repository.commit(entry, player, known, floor=_floor(), now=now)
-    except repository.EntryExists as exists:
-        return _done_before(order, exists.entry)
-    except repository.PlayerMoved as moved:
-        raise VersionMoved from moved
-    return player
+        merge(scoreboard, [_carry_out(scoreboard, _OwnName(request))])
+    except _SameName:
+        pass
+    return name
 
 
-def _moderated(order: Order, known: Player, now: int) -> Player:
-    own = order.actor == order.user_id and order.action is Action.RENAME
-    if not known.version and not own:
-        raise Refused("There is no player with this id.")
-    try:
-        return moderated(known, order.action, now, amount=order.amount, name=order.name, until=order.until)
-    except RuleError as error:
-        raise Refused(str(error)) from error
-
-
-def _done_before(order: Order, entry: Entry) -> Player:
-    if not order.is_done_by(entry):
-        raise KeyReused("This id belongs to another action. Start anew.")
-    return services.read_player(order.user_id)
-
-
-def _look_up(order: Order) -> Player:
-    try:
-        entry = repository.read_entry(order.user_id, order.entry_id)
-        if entry is not None:
-            return _done_before(order, entry)
-    except Unavailable as error:
-        raise _unknown(order) from error
-    raise _unknown(order)
-
-
-def _unknown(order: Order) -> OutcomeUnknown:
-    return OutcomeUnknown(
-        f"It is not known whether this was done. Try again with the id {order.entry_id}: it is done once."
-    )
-
-
-def _floor() -> int:
-    try:
-        return current_ranking().guess("")[1]
-    except RankingUnavailable:
-        return recorded_floor()
-
-
-# --- Looking ahead --------------------------------------------------------------------------------------
+# --- The changes that `write` settles ---------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Preview:
-    """What an action would make of a player and of the board."""
+class _Moderation:
+    request: ModerationRequest
+    expected_version: int | None = None
 
-    before: Player
-    after: Player
-    rows_before: tuple[Row, ...]
-    rows_after: tuple[Row, ...]
+    def plan(self, known: Player, at: int) -> Commit:
+        """Raises VersionMoved or Refused."""
+        if self.expected_version not in (None, known.version):
+            raise VersionMoved
+        return _commit_of(self.request, known, player_after(self.request, known, at), at)
+
+    def check_entry(self, entry: Entry) -> None:
+        if not self.request.is_done_by(entry):
+            raise KeyReused("This id belongs to another action. Start anew.")
+
+    def outcome_unknown(self) -> OutcomeUnknown:
+        entry_id = self.request.entry_id
+        return OutcomeUnknown(
+            f"It is not known whether this was done. Try again with the id {entry_id}: it is done once."
+        )
 
 
-def preview(
-    *,
-    user_id: str,
-    action: Action,
-    amount: int = 0,
-    name: str | None = None,
-    until: int | None = None,
-) -> Preview:
-    """What `moderate` would do now, from consistent reads; changes nothing.
+class _SameName(Refused):
+    """The player is called that already."""
 
-    Raises Invalid and Refused as `moderate` does, Unavailable or Throttled.
-    """
-    order = requests.checked(
-        user_id=user_id,
-        action=action,
-        actor=audit_trail.SYSTEM,
-        reason="a preview",
-        amount=amount,
-        name=name,
-        until=until,
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _OwnName(_Moderation):
+    """A player's own choice; a new player may choose a name before the first update."""
+
+    def plan(self, known: Player, at: int) -> Commit:
+        """Raises Banned, _SameName or Refused."""
+        if known.is_banned(at):
+            raise Banned
+        if known.name == self.request.name:
+            raise _SameName
+        return _commit_of(self.request, known, _changed(self.request, known, at), at)
+
+    def outcome_unknown(self) -> OutcomeUnknown:
+        return OutcomeUnknown("It is not known whether the name has changed. Try again.")
+
+
+def _carry_out(scoreboard: Scoreboard, change: _Moderation) -> Player:
+    """The player at or after the change."""
+    user_id = change.request.user_id
+    with one_at_a_time(scoreboard, user_id) as deadline:
+        settled = write(
+            scoreboard,
+            change,
+            user_id=user_id,
+            entry_id=change.request.entry_id,
+            floor=scoreboard.floor,
+            deadline=deadline,
+        )
+    if settled.player is None:
+        raise change.outcome_unknown()
+    return settled.player
+
+
+def _commit_of(request: ModerationRequest, known: Player, player: Player, at: int) -> Commit:
+    # The entry of an erasure never holds what is being erased.
+    before = dataclasses.replace(known, name=None) if request.action is Action.ERASE else known
+    entry = Entry(
+        user_id=request.user_id,
+        entry_id=request.entry_id,
+        kind=request.action.value,
+        increment=player.score - known.score,
+        new_score=player.score,
+        version=player.version,
+        at=at,
+        previous_at=known.reached_at,
+        actor=request.actor,
+        reason=request.reason,
+        before=audit_trail.summary(before),
+        after=audit_trail.summary(player),
     )
-    known = services.read_player(user_id)
-    after = _moderated(order, known, services.now_ms())
-    rows_before, rows_after = boards(changed=[after])
-    return Preview(known, after, rows_before, rows_after)
+    return Commit(entry, player, known, at)
 
 
-def boards(*, changed: Iterable[Player]) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
-    """(the board now, the board when these players are as given), from consistent reads.
+def player_after(request: ModerationRequest, known: Player, at: int) -> Player:
+    """`known` after the action at `at` (ms). Raises Refused."""
+    if not known.version:
+        raise Refused("There is no player with this id.")
+    return _changed(request, known, at)
 
-    Raises Unavailable or Throttled.
-    """
-    after = {player.user_id: player for player in changed}
-    depth = NOMINEES + len(after)  # as many as may leave, others move up
-    nominated = [user_id for user_id, _ in repository.nominees(depth)]
+
+def _changed(request: ModerationRequest, known: Player, at: int) -> Player:
     try:
-        nominated += current_ranking().top(depth)
-    except RankingUnavailable:
-        pass
-    now = repository.read_players(dict.fromkeys([*nominated, *after]))
-    return rows_of(now.values()), rows_of((now | after).values())
+        return moderated(
+            known, request.action, at, amount=request.amount, name=request.name, until=request.until
+        )
+    except RuleError as error:
+        raise Refused(str(error)) from error

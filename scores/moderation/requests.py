@@ -1,4 +1,4 @@
-"""What a moderator orders: checked arguments, and whether an entry is of that very order. Pure rules."""
+"""What a moderator asks for: checked arguments, and whether a ledger entry is of that very request."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SAME_END_MS = 60_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Order:
-    """What is to be done to a player, by whom and why; `entry_id` is what makes a repetition the same order.
+class ModerationRequest:
+    """An action on a player, by whom and why. The same `entry_id` again is the same request again.
 
     `amount` is for adjust, `name` for rename (None: no name), `until` (ms) for ban (None: for good).
     """
@@ -35,7 +35,7 @@ class Order:
     until: int | None = None
 
     def is_done_by(self, entry: Entry) -> bool:
-        """Whether the entry is of this very order, and not of another under the same id."""
+        """Whether the entry is of this very request, and not of another with the same id."""
         if (entry.kind, entry.actor, entry.reason or "") != (self.action, self.actor, self.reason):
             return False
         after = json.loads(entry.after or "{}")
@@ -56,7 +56,7 @@ def new_entry_id() -> str:
     return f"{audit_trail.PREFIX}{ULID()}"
 
 
-def checked(
+def checked_request(
     *,
     user_id: str,
     action: Action,
@@ -66,8 +66,8 @@ def checked(
     amount: int = 0,
     name: str | None = None,
     until: int | None = None,
-) -> Order:
-    """An order of a moderator, with its texts as they are kept. Raises Invalid."""
+) -> ModerationRequest:
+    """A moderator's request, with its texts as they are kept. Raises Invalid."""
     if not ID_PATTERN.fullmatch(user_id):
         raise Invalid("A user id is 1 to 128 characters of A-Z a-z 0-9 _ . : @ -")
     if type(amount) is not int or (amount != 0) != (action is Action.ADJUST):
@@ -78,7 +78,7 @@ def checked(
         raise Invalid("Only ban takes an end.")
     if until is not None and not (type(until) is int and 0 < until < audit_trail.MAX_UNTIL):
         raise Invalid("A ban ends before the year 10000, or is for good.")
-    return Order(
+    return ModerationRequest(
         user_id=user_id,
         action=action,
         actor=audit_trail.check_actor(actor),

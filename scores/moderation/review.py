@@ -9,12 +9,18 @@ import dataclasses
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from scores.board.merging import current_ranking
+from scores.board.index_board import NOMINEES
+from scores.board.scoreboard import Scoreboard
 from scores.moderation import activity
+from scores.moderation.moderating import player_after
+from scores.moderation.requests import checked_request
+from scores.rules import audit_trail
+from scores.rules.actions import Action
+from scores.rules.boards import Row, rows_of
 from scores.rules.entries import Entry
 from scores.rules.players import ID_PATTERN, Player, State, in_order
-from scores.stores import repository
-from scores.stores.ranking import RankingUnavailable
+from scores.stores import ledger
+from scores.stores.cache import RankingUnavailable
 
 #: Players on one page of a list.
 PAGE = 50
@@ -59,41 +65,41 @@ class Case:
         return [entry for entry in self.entries if entry.actor is not None]
 
 
-def ranked(*, page: int) -> Listed:
+def ranked(scoreboard: Scoreboard, *, page: int) -> Listed:
     """The visible players of the ranking, PAGE at a time, `page` from 1, as the table has them now.
 
     While the ranking is away: the best PAGE of the index. Raises Unavailable.
     """
     above = (page - 1) * PAGE
     try:
-        ranking = current_ranking()
+        ranking = scoreboard.ranking()
         user_ids, total = ranking.top(PAGE, above), ranking.size()
         notice = (
             None if ranking.is_full() else "The ranking is still being filled: not everybody is in it yet."
         )
     except RankingUnavailable:
-        best = in_order(players([user_id for user_id, _ in repository.nominees(PAGE)]))
+        best = in_order(players(scoreboard, [user_id for user_id, _ in scoreboard.players.nominees(PAGE)]))
         return Listed(best, 1, notice=f"The ranking is away: these are the best {len(best)} of the table.")
     more = str(page + 1) if above + len(user_ids) < total else None
-    return Listed(players(user_ids), above + 1, total, more, notice)
+    return Listed(players(scoreboard, user_ids), above + 1, total, more, notice)
 
 
-def queue(*, state: State, after: str = "") -> Listed:
+def queue(scoreboard: Scoreboard, *, state: State, after: str = "") -> Listed:
     """The players in this state, PAGE at a time, behind the place `after`: by when the state ends.
 
     Raises Unavailable.
     """
-    places = repository.flagged(state, after, PAGE)
-    in_state = [p for p in players([user_id for user_id, _ in places]) if p.state is state]
+    places = scoreboard.players.flagged(state, after, PAGE)
+    in_state = [p for p in players(scoreboard, [user_id for user_id, _ in places]) if p.state is state]
     return Listed(in_state, next_place=places[-1][1] if len(places) == PAGE else None)
 
 
-def queue_sizes() -> dict[State, int]:
+def queue_sizes(scoreboard: Scoreboard) -> dict[State, int]:
     """How many players are in each queue; MOST_COUNTED stands for that many or more. Raises Unavailable."""
-    return {state: len(repository.flagged(state, "", MOST_COUNTED)) for state in QUEUES}
+    return {state: len(scoreboard.players.flagged(state, "", MOST_COUNTED)) for state in QUEUES}
 
 
-def find(*, text: str) -> Listed:
+def find(scoreboard: Scoreboard, *, text: str) -> Listed:
     """The player with this id, then those with `text` in their name that the ranking knows.
 
     Raises Unavailable.
@@ -102,51 +108,51 @@ def find(*, text: str) -> Listed:
     user_ids = [text] if ID_PATTERN.fullmatch(text) else []
     wanted = _plain(text)
     try:
-        named, all_seen = current_ranking().named(lambda name: wanted in _plain(name), PAGE, SEARCH_S)
+        named, all_seen = scoreboard.ranking().named(lambda name: wanted in _plain(name), PAGE, SEARCH_S)
     except RankingUnavailable:
         named, all_seen = [], True
         notice = "The ranking is away: only the user id was looked for."
     if not all_seen:
         notice = f"There may be more than these: the search ended after {PAGE} names, or {SEARCH_S:g} s."
-    found = players(dict.fromkeys([*user_ids, *named]))
+    found = players(scoreboard, dict.fromkeys([*user_ids, *named]))
     return Listed(sorted(found, key=lambda p: (p.user_id != text, -p.score)), notice=notice)
 
 
-def case(*, user_id: str) -> Case | None:
+def case(scoreboard: Scoreboard, *, user_id: str) -> Case | None:
     """A player with ledger and rank; None when there is no such player. Raises Unavailable."""
-    player = repository.read_player(user_id)
-    if player is None:
+    player = scoreboard.players.read(user_id)
+    if not player.version:
         return None
-    entries, cut = repository.read_latest(user_id, MOST_ENTRIES)
+    entries, cut = ledger.read_latest(user_id, MOST_ENTRIES)
     rank = total = None
     if player.visible:
         try:
-            rank, total = current_ranking().place(player)
+            rank, total = scoreboard.ranking().place(player)
         except RankingUnavailable:
             pass
     return Case(player, rank, total, activity.newest_first(entries), cut)
 
 
-def since(*, user_id: str, version: int) -> list[Entry]:
+def since(scoreboard: Scoreboard, *, user_id: str, version: int) -> list[Entry]:
     """What has been entered for a player after this version, oldest first. Raises Unavailable."""
-    entries, _ = repository.read_latest(user_id, MOST_ENTRIES)
+    entries, _ = ledger.read_latest(user_id, MOST_ENTRIES)
     return [entry for entry in reversed(activity.newest_first(entries)) if entry.version > version]
 
 
-def version_after_updates(*, user_id: str, version: int) -> int:
+def version_after_updates(scoreboard: Scoreboard, *, user_id: str, version: int) -> int:
     """The version that updates alone have brought a player to since `version`; else `version` itself.
 
     Raises Unavailable.
     """
-    player = repository.read_player(user_id)
-    moderated = any(entry.version > version for entry in repository.read_moderations(user_id))
-    return version if moderated or player is None else player.version
+    player = scoreboard.players.read(user_id)
+    moderated = any(entry.version > version for entry in ledger.read_moderations(user_id))
+    return version if moderated or not player.version else player.version
 
 
-def players(user_ids: Iterable[str]) -> list[Player]:
+def players(scoreboard: Scoreboard, user_ids: Iterable[str]) -> list[Player]:
     """Those of the players that exist, in the order given. Raises Unavailable."""
     user_ids = list(user_ids)
-    found = repository.read_players(user_ids)
+    found = scoreboard.players.read_many(user_ids)
     return [found[user_id] for user_id in user_ids if user_id in found]
 
 
@@ -154,3 +160,60 @@ def _plain(text: str) -> str:
     """`text` without case and accents, to be searched in."""
     decomposed = unicodedata.normalize("NFKD", text)
     return "".join(char for char in decomposed if not unicodedata.combining(char)).casefold().strip()
+
+
+# --- What an action would do ------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Preview:
+    """What an action would make of a player and of the board."""
+
+    before: Player
+    after: Player
+    rows_before: tuple[Row, ...]
+    rows_after: tuple[Row, ...]
+
+
+def preview(
+    scoreboard: Scoreboard,
+    *,
+    user_id: str,
+    action: Action,
+    amount: int = 0,
+    name: str | None = None,
+    until: int | None = None,
+) -> Preview:
+    """What `moderate` would do now, from consistent reads; changes nothing.
+
+    Raises Invalid and Refused as `moderate` does, Unavailable or Throttled.
+    """
+    request = checked_request(
+        user_id=user_id,
+        action=action,
+        actor=audit_trail.SYSTEM,
+        reason="a preview",
+        amount=amount,
+        name=name,
+        until=until,
+    )
+    known = scoreboard.players.read(user_id)
+    after = player_after(request, known, scoreboard.now_ms())
+    rows_before, rows_after = boards(scoreboard, changed=[after])
+    return Preview(known, after, rows_before, rows_after)
+
+
+def boards(scoreboard: Scoreboard, *, changed: Iterable[Player]) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
+    """(the board now, the board when these players are as given), from consistent reads.
+
+    Raises Unavailable or Throttled.
+    """
+    after = {player.user_id: player for player in changed}
+    depth = NOMINEES + len(after)  # as many as may leave, others move up
+    nominated = [user_id for user_id, _ in scoreboard.players.nominees(depth)]
+    try:
+        nominated += scoreboard.ranking().top(depth)
+    except RankingUnavailable:
+        pass
+    now = scoreboard.players.read_many(dict.fromkeys([*nominated, *after]))
+    return rows_of(now.values()), rows_of((now | after).values())

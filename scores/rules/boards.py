@@ -10,7 +10,7 @@ from typing import Any
 from scores.rules.players import Player, in_order
 
 #: The default board. The tables have room for more (seasons) in the sort key.
-BOARD_ID = "SCOREBOARD"
+DEFAULT_BOARD = "SCOREBOARD"
 #: Rows on the visible board.
 BOARD_SIZE = 10
 

@@ -78,7 +78,6 @@ class Demand:
         self._left = left
         wait_us = max((each.wait_us for each in left), default=0)
         if wait_us:
-            known_refusals.note(self)
             raise RateLimited(math.ceil(wait_us / 1e6))
 
     @property
@@ -162,11 +161,6 @@ class KnownRefusals:
             elif left:
                 with self._lock:
                     self._until.pop(charge.key, None)
-
-
-#: Of this process.
-known_refusals = KnownRefusals()
-local_limiter = LocalLimiter()
 
 
 def of_update(user_id: str, *, address: str, client_id: str | None = None) -> Demand:

@@ -1,28 +1,64 @@
-"""The record of moderation: reading it, and sweeping personal data out of it when a player is erased.
+"""The ledger in DynamoDB: reading it, and taking personal data out of it when a player is erased.
 
-Entries are written by repository.commit; `replace` is the only way in which one changes. An erased player
-has a mark until the sweep is done, so whatever dies in between, somebody else finds it
-(scores.upkeep.erasures).
+PlayerTable.commit writes entries. Only `replace` changes one.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
-from pynamodb.exceptions import DeleteError
-
 from scores.rules.audit_trail import PREFIX
 from scores.rules.entries import Entry
-from scores.rules.errors import Unavailable
 from scores.rules.players import MAX_MS
 from scores.stores import dynamodb
-from scores.stores.repository import entry_of
-from scores.stores.tables import Erasure, LedgerEntry
+from scores.stores.items import entry_of, entry_of_raw, set_or_remove
+from scores.stores.tables import LedgerEntry
 
 
-def scan(
+def read_entry(user_id: str, entry_id: str) -> Entry | None:
+    """Raises Unavailable or Throttled."""
+    item = dynamodb.get(LedgerEntry, user_id, entry_id)
+    return entry_of(item) if item else None
+
+
+def read_all(user_id: str) -> list[Entry]:
+    """All entries of a player, in no order. Raises Unavailable or Throttled."""
+    return [
+        entry_of(item) for item in dynamodb.read(lambda: LedgerEntry.query(user_id, consistent_read=True))
+    ]
+
+
+def read_latest(user_id: str, most: int) -> tuple[list[Entry], bool]:
+    """(entries, whether there are more): at most `most` updates and at most `most` moderations, in no order.
+
+    The key of an update has no order in time, so of more than `most` updates it returns any. Raises
+    Unavailable or Throttled.
+    """
+    query = functools.partial(LedgerEntry.query, user_id, consistent_read=True, limit=most + 1)
+    found = [entry_of(item) for item in dynamodb.read(query)]
+    if len(found) <= most:
+        return found, False
+    known = {entry.entry_id: entry for entry in found[:most]}
+    known.update((entry.entry_id, entry) for entry in read_moderations(user_id, most))
+    return list(known.values()), True
+
+
+def read_moderations(user_id: str, most: int | None = None) -> list[Entry]:
+    """The moderations of a player, in no order. Raises Unavailable or Throttled."""
+    condition = LedgerEntry.entry_id.startswith(PREFIX)
+    query = functools.partial(LedgerEntry.query, user_id, condition, consistent_read=True, limit=most)
+    return [entry_of(item) for item in dynamodb.read(query)]
+
+
+def scan_user_ids() -> Iterator[str]:
+    """The user id of every entry, with repeats. Raises Unavailable or Throttled."""
+    for item in dynamodb.translating(LedgerEntry.scan(attributes_to_get=["userId"], consistent_read=True)):
+        yield item.user_id
+
+
+def scan_moderations(
     *,
     since: int = 0,
     until: int = MAX_MS,
@@ -51,7 +87,7 @@ def scan(
     else:
         pages = LedgerEntry.scan(condition, **options).page_iter
     for page in dynamodb.translating(pages):
-        yield pages.total_scanned_count, [entry_of(item) for item in page["Items"]]
+        yield pages.total_scanned_count, [entry_of_raw(item) for item in page["Items"]]
 
 
 def moderations(user_id: str, after: str | None, count: int) -> list[Entry]:
@@ -69,58 +105,22 @@ def moderations(user_id: str, after: str | None, count: int) -> list[Entry]:
         items: list[dict[str, Any]] = next(found.page_iter)["Items"]
         return items
 
-    return [entry_of(item) for item in dynamodb.read(page)]
+    return [entry_of_raw(item) for item in dynamodb.read(page)]
 
 
 def _key(user_id: str, entry_id: str) -> dict[str, dict[str, Any]]:
     return {"userId": {"S": user_id}, "entryId": {"S": entry_id}}
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Mark:
-    """A player to be swept up to the version `up_to`; entries up to the id `after` have been."""
-
-    user_id: str
-    up_to: int
-    after: str | None = None
-
-
-def marks(count: int) -> list[Mark]:
-    """At most `count` marks, by user id, read consistently. Raises Unavailable or Throttled."""
-    items = dynamodb.read(lambda: Erasure.query("#erasures", consistent_read=True, limit=count))
-    return [Mark(item.user_id, int(item.up_to), item.after) for item in items]
-
-
 def replace(entry: Entry) -> None:
-    """Write what records.without_personal_data has left of an entry. Raises Unavailable or Throttled."""
-    actions = [
-        attribute.remove() if value is None else attribute.set(value)
-        for attribute, value in (
+    """Write what audit_trail.without_personal_data has left of an entry. Raises Unavailable or Throttled."""
+    actions = set_or_remove(
+        [
             (LedgerEntry.actor, entry.actor),
             (LedgerEntry.reason, entry.reason),
             (LedgerEntry.before, entry.before),
             (LedgerEntry.after, entry.after),
-        )
-    ]
+        ]
+    )
     item = LedgerEntry(entry.user_id, entry.entry_id)
     dynamodb.update(item, actions, LedgerEntry.entry_id.exists())
-
-
-def advance(mark: Mark, after: str) -> Mark | None:
-    """Note that entries up to the id `after` are done; None: the mark is gone, or is of a later erasure.
-
-    Raises Unavailable or Throttled.
-    """
-    item = Erasure(user_id=mark.user_id)
-    if dynamodb.update(item, [Erasure.after.set(after)], Erasure.up_to == mark.up_to):
-        return dataclasses.replace(mark, after=after)
-    return None
-
-
-def settle(mark: Mark) -> None:
-    """Take the mark away, unless it is of a later erasure. Raises Unavailable or Throttled."""
-    try:
-        Erasure(user_id=mark.user_id).delete(condition=Erasure.up_to == mark.up_to)
-    except DeleteError as error:
-        if dynamodb.code(error) != "ConditionalCheckFailedException":
-            raise dynamodb.translated(error, Unavailable) from error

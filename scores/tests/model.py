@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from scores.moderation.requests import Order
+from scores.moderation.requests import ModerationRequest
 from scores.rules import audit_trail
 from scores.rules.actions import Action, moderated
 from scores.rules.boards import Board, Row, rows_of
@@ -30,7 +30,7 @@ class Model:
     contenders: set[str] = dataclasses.field(default_factory=set)
     ledger: dict[tuple[str, str], tuple[int, int]] = dataclasses.field(default_factory=dict)
     chain: dict[str, list[tuple[int, int]]] = dataclasses.field(default_factory=dict)
-    done: dict[tuple[str, str], Order | None] = dataclasses.field(default_factory=dict)
+    done: dict[tuple[str, str], ModerationRequest | None] = dataclasses.field(default_factory=dict)
     record: list[tuple[str, int, str]] = dataclasses.field(default_factory=list)
     #: Entries that say something about a person, as (user id, version): until when the player is erased.
     personal: dict[tuple[str, int], str] = dataclasses.field(default_factory=dict)
@@ -56,7 +56,7 @@ class Model:
         self._store(player, known, fault)
         return "accepted", player.score
 
-    def moderate(self, order: Order, expected: int, fault: str) -> str:
+    def moderate(self, order: ModerationRequest, expected: int, fault: str) -> str:
         known = self.players.get(order.user_id, Player(order.user_id))
         if (order.user_id, order.entry_id) in self.done:
             if self.done[order.user_id, order.entry_id] != order:
@@ -74,9 +74,11 @@ class Model:
             return "banned"
         if known.name == name:
             return "done"
-        return self._moderate(known, Order(user_id, Action.RENAME, user_id, "", "", name=name), fault)
+        return self._moderate(
+            known, ModerationRequest(user_id, Action.RENAME, user_id, "", "", name=name), fault
+        )
 
-    def _moderate(self, known: Player, order: Order, fault: str) -> str:
+    def _moderate(self, known: Player, order: ModerationRequest, fault: str) -> str:
         try:
             player = moderated(
                 known, order.action, self.now, amount=order.amount, name=order.name, until=order.until
@@ -127,7 +129,9 @@ class Model:
             return
         for player in list(self.players.values()):
             if player.state is State.BANNED and not player.is_banned(self.now):
-                self._moderate(player, Order(player.user_id, Action.UNBAN, audit_trail.SYSTEM, "", ""), OK)
+                self._moderate(
+                    player, ModerationRequest(player.user_id, Action.UNBAN, audit_trail.SYSTEM, "", ""), OK
+                )
         depth = SMALL["FLOOR_RANK" if floor_due else "NOMINATED"]
         stale = True
         while stale:

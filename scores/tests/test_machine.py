@@ -12,17 +12,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from scores.board import services
-from scores.moderation.requests import Order
+from scores.moderation.requests import ModerationRequest
 from scores.rules import boards
 from scores.rules.actions import Action
 from scores.rules.boards import rows_of
 from scores.rules.players import Player, in_order
-from scores.stores import ranking, repository
 from scores.tests import model
 from scores.tests.model import MERGE_LOST, OK, REDIS_AWAY, Model
 from scores.tests.worlds import Real
-from scores.upkeep import erasures, reconcile
+from scores.upkeep import bans, erasures, floor, rebuild, reconcile
+from tools.testing import stage
 
 USERS = st.sampled_from([f"u{i}" for i in range(12)])
 NAMES = st.sampled_from([None, "Bo", "Zoë"])
@@ -37,7 +36,7 @@ class ModelMachine(RuleBasedStateMachine):
         super().__init__()
         self.worlds: list[Model | Real] = [Model()]
         self.answered: dict[tuple[str, str], tuple[int, int]] = {}
-        self.orders: list[tuple[Order, int]] = []
+        self.orders: list[tuple[ModerationRequest, int]] = []
         self.ordered = 0
         self.revisions = [0, 0]
         self.versions: list[dict[str, int]] = [{}, {}]
@@ -121,11 +120,11 @@ class ModelMachine(RuleBasedStateMachine):
         for row in in_order(self.model.table().values())[first : first + count]:
             self._moderate(self._order(row.user_id, Action.BAN), fault)
 
-    def _order(self, user_id: str, action: Action, **options: Any) -> Order:
+    def _order(self, user_id: str, action: Action, **options: Any) -> ModerationRequest:
         self.ordered += 1
-        return Order(user_id, action, "moderator", "because", f"MOD#{self.ordered}", **options)
+        return ModerationRequest(user_id, action, "moderator", "because", f"MOD#{self.ordered}", **options)
 
-    def _moderate(self, order: Order, fault: str, late: int = 0) -> None:
+    def _moderate(self, order: ModerationRequest, fault: str, late: int = 0) -> None:
         known = self.model.table().get(order.user_id, Player(order.user_id))
         expected = known.version - late
         outcome = self._same(lambda world: world.moderate(order, expected, fault))
@@ -203,19 +202,18 @@ class ModelMachine(RuleBasedStateMachine):
 class RealMachine(ModelMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.worlds.append(Real())
-        services.now_ms = lambda: self.model.now
+        self.worlds.append(Real(lambda: self.model.now))
 
 
 @pytest.fixture(autouse=True)
 def small_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (boards, ranking):
-        monkeypatch.setattr(module, "BOARD_SIZE", model.SMALL_BOARD)
-    for name, value in model.SMALL.items():
-        monkeypatch.setattr(reconcile, name, value)
-    monkeypatch.setattr(reconcile, "FLOOR_DUE_S", reconcile.FLOOR_DUE_S)
-    monkeypatch.setattr(services, "now_ms", services.now_ms)
-    monkeypatch.setattr(erasures, "PER_ROUND_S", 60)
+    monkeypatch.setattr(boards, "BOARD_SIZE", model.SMALL_BOARD)
+    for module in (reconcile, rebuild, floor):
+        for name in model.SMALL.keys() & vars(module).keys():
+            monkeypatch.setattr(module, name, model.SMALL[name])
+    monkeypatch.setattr(floor, "FLOOR_DUE_S", floor.FLOOR_DUE_S)
+    for module in (bans, erasures):
+        monkeypatch.setattr(module, "PER_ROUND_S", 60)
     monkeypatch.setattr(erasures, "SWEEP_PAGE", 2)
 
 
@@ -238,22 +236,21 @@ def test_the_rules_lead_to_the_true_board():
     run(ModelMachine, examples=300, steps=40)
 
 
-def test_old_contenders_do_not_hide_who_stands_between(running_stores, monkeypatch):
+def test_old_contenders_do_not_hide_who_stands_between(running_stores):
     """Below a floor that has risen the index holds some players and lacks better ones: it must not count."""
     world = Real()
-    monkeypatch.setattr(services, "now_ms", lambda: world.now)
     for number in range(1, 5):
         world.update(f"u{number}", 1, "old", OK)  # in the index while there is no floor
     for number in range(5, 11):
         world.update(f"u{number}", 50, "top", OK)
     world.reconcile(True)
     world.reconcile(True)
-    assert repository.read_state().floor == 50
+    assert stage.scoreboard().players.read_state().floor == 50
     world.update("u0", 10, "between", OK)  # not in the index
     for number in range(5, 11):
-        order = Order(f"u{number}", Action.BAN, "moderator", "because", "MOD#1")
+        order = ModerationRequest(f"u{number}", Action.BAN, "moderator", "because", "MOD#1")
         world.moderate(order, 1, OK)
-    assert len(repository.nominees(10)) == model.SMALL["MIN_CONTENDERS"]
+    assert len(stage.scoreboard().players.nominees(10)) == model.SMALL["MIN_CONTENDERS"]
     world.flush()
     world.reconcile(False)
     board = world.board()

@@ -3,54 +3,63 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
-from scores.board import merging, services
+from django.conf import settings
+
+from scores.board import adding
+from scores.board.scoreboard import Scoreboard
 from scores.moderation import moderating
-from scores.moderation.requests import Order
+from scores.moderation.requests import ModerationRequest
 from scores.rules import audit_trail
 from scores.rules.actions import Action
 from scores.rules.boards import Board
 from scores.rules.entries import Entry
 from scores.rules.errors import ScoreboardError
 from scores.rules.players import Player
-from scores.stores import ranking, repository
-from scores.stores.ranking import Ranking, RankingUnavailable
-from scores.tests.model import OK, REDIS_AWAY, SMALL
-from scores.upkeep import reconcile
+from scores.stores import ledger
+from scores.stores.cache import Cache, RankingUnavailable
+from scores.stores.ranking import Ranking
+from scores.tests.model import OK, REDIS_AWAY, SMALL, SMALL_BOARD
+from scores.upkeep import floor, rebuild, reconcile, verify
 from tools.testing import stage
 
 
 class Real:
     """The product's code on DynamoDB Local and Valkey; `fault` strikes at the edge to Redis."""
 
-    def __init__(self) -> None:
-        stage.reset()
+    def __init__(self, clock: Callable[[], int] | None = None) -> None:
         self.now = 1_000
+        self._clock = clock or (lambda: self.now)
+        stage.reset()
+        self.crash()
 
     # --- writes
 
     def update(self, user_id: str, increment: int, key: str, fault: str) -> tuple[str, int]:
-        with _Struck(fault):
+        with _Struck(self, fault):
             try:
-                accepted = services.add_points(
-                    user_id=user_id, increment=increment, key=key, caller=stage.SERVER
+                accepted = adding.add_points(
+                    stage.scoreboard(), user_id=user_id, increment=increment, key=key, caller=stage.SERVER
                 )
             except ScoreboardError as error:
                 return error.code, 0
         return "replayed" if accepted.replayed else "accepted", accepted.new_score
 
-    def moderate(self, order: Order, expected: int, fault: str) -> str:
-        with _Struck(fault):
+    def moderate(self, order: ModerationRequest, expected: int, fault: str) -> str:
+        with _Struck(self, fault):
             try:
-                moderating.moderate(expected_version=expected, **dataclasses.asdict(order))
+                moderating.moderate(
+                    stage.scoreboard(), expected_version=expected, **dataclasses.asdict(order)
+                )
             except ScoreboardError as error:
                 return error.code
         return "done"
 
     def rename(self, user_id: str, name: str | None, fault: str) -> str:
-        with _Struck(fault):
+        with _Struck(self, fault):
             try:
-                moderating.rename(user_id=user_id, name=name)
+                moderating.rename(stage.scoreboard(), user_id=user_id, name=name)
             except ScoreboardError as error:
                 return error.code
         return "done"
@@ -58,32 +67,35 @@ class Real:
     # --- upkeep
 
     def flush(self) -> None:
-        ranking._client().flushall()
+        stage.scoreboard().cache.client.flushall()
 
     def crash(self) -> None:
-        stage.forget()
+        """The process begins anew, with a small board and the test's clock."""
+        new = Scoreboard(Cache(settings.REDIS_URL), size=SMALL_BOARD)
+        new.now_ms = self._clock  # type: ignore[method-assign]
+        stage.use(new)
 
     def reconcile(self, floor_due: bool) -> None:
-        reconcile.FLOOR_DUE_S = -1.0 if floor_due else 1e9
-        current = merging.current_ranking()
+        floor.FLOOR_DUE_S = -1.0 if floor_due else 1e9
+        current = stage.scoreboard().ranking()
         if not floor_due and current.floor_age_s() is None:
             current.set_floor(0)  # none and 0 mean the same, but none is due
-        ranking._client().delete(current._key("lock:reconcile"))
-        reconcile.reconcile_ranking()
+        stage.scoreboard().cache.client.delete(current._key("lock:reconcile"))
+        reconcile.reconcile_ranking(stage.scoreboard())
 
     def rebuild(self, full: bool) -> None:
-        assert reconcile.rebuild_ranking(full=full)
+        assert rebuild.rebuild_ranking(stage.scoreboard(), full=full)
 
     # --- what can be seen
 
     def board(self) -> Board | None:
-        return merging.current_ranking().board()
+        return stage.scoreboard().ranking().board()
 
     def table(self) -> dict[str, Player]:
         return stage.table()
 
     def top(self) -> list[str]:
-        return merging.current_ranking().top(SMALL["NOMINATED"])
+        return stage.scoreboard().ranking().top(SMALL["NOMINATED"])
 
     def updates(self) -> dict[tuple[str, str], tuple[int, int]]:
         return {
@@ -104,20 +116,23 @@ class Real:
         )
 
     def _ledger(self) -> list[Entry]:
-        return [entry for user_id in self.table() for entry in repository.read_ledger(user_id)]
+        return [entry for user_id in self.table() for entry in ledger.read_all(user_id)]
 
     def outside_index(self) -> list[Player]:
-        floor = repository.read_state().floor
-        return [p for p, indexed in repository.scan_players() if p.contends(int(floor)) and not indexed]
+        floor = stage.scoreboard().players.read_state().floor
+        return [
+            p for p, indexed in stage.scoreboard().players.scan() if p.contends(int(floor)) and not indexed
+        ]
 
     def broken_ledgers(self) -> list[str]:
-        return [broken.user_id for broken in reconcile.verify_ledger()[1]]
+        return [broken.user_id for broken in verify.verify_ledger(stage.scoreboard())[1]]
 
 
 class _Struck:
     """Redis does not answer merges (MERGE_LOST) or anything (REDIS_AWAY), and the process then dies."""
 
-    def __init__(self, fault: str) -> None:
+    def __init__(self, world: Real, fault: str) -> None:
+        self.world = world
         self.fault = fault
 
     def __enter__(self) -> None:
@@ -130,7 +145,7 @@ class _Struck:
     def __exit__(self, *exc_info: object) -> None:
         Ranking.merge, Ranking.guess = self.merge, self.guess  # type: ignore[method-assign]
         if self.fault != OK:
-            stage.forget()
+            self.world.crash()
 
 
 def _unanswered(*args: object) -> None:

@@ -45,10 +45,10 @@ def measure(count: int) -> None:
     import django
 
     django.setup()
-    from scores.stores import ranking as door
+    from scores.board.scoreboard import get_scoreboard
 
-    board = door.Ranking("benchmark")
-    redis: Any = door._client()
+    board = get_scoreboard().use_generation("benchmark")
+    redis: Any = get_scoreboard().cache.client
     players = made_up(count)
     before = redis.info("memory")["used_memory"]
     fill(board, players)

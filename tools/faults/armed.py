@@ -56,37 +56,38 @@ def _is_armed(point: str, player: str = "") -> bool:
 
 def arm() -> None:
     """Put the points in place. Needs Django to be set up."""
-    from realtime import broadcaster
+    from realtime.broadcaster import Broadcaster
     from scores.board import merging
-    from scores.rules.entries import Entry
-    from scores.stores import repository
+    from scores.board.scoreboard import Scoreboard
+    from scores.rules.commits import Commit
+    from scores.stores.players import PlayerTable
 
-    commit, announce, publish = repository.commit, merging.announce, broadcaster._publish
+    commit, announce, publish = PlayerTable.commit, merging.announce, Broadcaster.publish
 
     @functools.wraps(commit)
-    def armed_commit(entry: Entry, *args: Any, **options: Any) -> None:
-        pass_by(BEFORE_WRITE, entry.user_id)
-        commit(entry, *args, **options)
-        pass_by(AFTER_WRITE, entry.user_id)
+    def armed_commit(players: PlayerTable, write: Commit, *, floor: int) -> None:
+        pass_by(BEFORE_WRITE, write.entry.user_id)
+        commit(players, write, floor=floor)
+        pass_by(AFTER_WRITE, write.entry.user_id)
         _wrote.set(True)
         _written.set()
 
     @functools.wraps(announce)
-    def armed_announce(revision: int | None) -> None:
+    def armed_announce(scoreboard: Scoreboard, revision: int | None) -> None:
         if _wrote.get():  # not the reconciler's
             _wrote.set(False)
             pass_by(AFTER_MERGE)
-        announce(revision)
+        announce(scoreboard, revision)
 
     @functools.wraps(publish)
-    async def armed_publish(revision: int) -> None:
-        await publish(revision)
+    async def armed_publish(broadcaster: Broadcaster, revision: int) -> None:
+        await publish(broadcaster, revision)
         if _written.is_set():
             pass_by(AFTER_BROADCAST)
 
-    repository.commit = armed_commit
+    setattr(PlayerTable, "commit", armed_commit)  # noqa: B010 - mypy
     merging.announce = armed_announce
-    broadcaster._publish = armed_publish
+    setattr(Broadcaster, "publish", armed_publish)  # noqa: B010 - mypy
 
 
 class AtTheReply:
@@ -94,6 +95,7 @@ class AtTheReply:
 
     def __init__(self, application: Any) -> None:
         self._application = application
+        self.live = application.live
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or scope["path"] != "/score/update":
@@ -118,18 +120,19 @@ class AtTheReply:
 
 def moderate(player: str, action: str, entry_id: str, amount: int, until: int | None) -> dict[str, Any]:
     """One action on the player as it is now; {"version"} or {"error"}."""
-    from scores.board import services
+    from scores.board.scoreboard import get_scoreboard
     from scores.moderation import moderating
     from scores.rules.actions import Action
     from scores.rules.errors import ScoreboardError
 
     try:
         after = moderating.moderate(
+            get_scoreboard(),
             user_id=player,
             action=Action(action),
             actor="moderator",
             reason="a fault test",
-            expected_version=services.read_player(player).version,
+            expected_version=get_scoreboard().players.read(player).version,
             entry_id=entry_id,
             amount=amount,
             until=until,

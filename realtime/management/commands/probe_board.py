@@ -20,6 +20,7 @@ from realtime.admission import PROTOCOL
 from realtime.probe import client_tls
 from realtime.probe.comparison import Comparison
 from scores.board.index_board import rows_in_table
+from scores.board.scoreboard import get_scoreboard
 from scores.identity.machine_client import TokenRefused, fetch_token
 from scores.rules.boards import Row
 from scores.rules.errors import Unavailable
@@ -104,7 +105,7 @@ class Probe:
             raise Unseen("the socket has not shown a board yet")
         began = time.monotonic()
         try:
-            self._comparison.says(rows_in_table(self._comparison.user_ids), began)
+            self._comparison.says(rows_in_table(get_scoreboard().players, self._comparison.user_ids), began)
         except Unavailable as error:
             raise Unseen(f"the table: {error}") from error
         self.age = self._comparison.age(time.monotonic())

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from channels.routing import get_default_application
 from django.core.management.base import BaseCommand, CommandParser
 
 from realtime.server import server
@@ -49,10 +50,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        from scoreboard_site.asgi import application
-
+        application = get_default_application()
         server.run(
             application,
+            application.live,
             server.Options(
                 host=options["host"],
                 port=options["port"],

@@ -18,10 +18,10 @@ from scores.board import merging
 from scores.identity import local_issuer
 from scores.identity.verifier import WRITE_SCOPE
 from scores.rules.players import Player
-from scores.stores import repository
 from tools.devstack.install.files import ROOT
 from tools.devstack.processes.part import Part
 from tools.devstack.processes.ports import free_port
+from tools.testing import stage
 from tools.testing.processes import post, server
 from tools.testing.receiver import receiving
 
@@ -48,8 +48,8 @@ def test_it_agrees_with_a_true_board_and_tells_how_old_a_false_one_is(stores):
         assert (status, written["BoardDifferenceAge"], written["ProbeFailures"]) == (0, 0, 0), said
         assert written["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "S/test"
         # The cache believes the higher version: this one is not repaired from the table.
-        merging.use_generation(repository.read_state().generation)
-        merging.merge([Player("u05", 1000, version=99, reached_at=1)])
+        stage.scoreboard().use_generation(stage.scoreboard().players.read_state().generation)
+        merging.merge(stage.scoreboard(), [Player("u05", 1000, version=99, reached_at=1)])
         status, written, said = probe(url, "--within", "1.5")
         assert status == 1 and 1.0 < written["BoardDifferenceAge"] < 30, said
         assert "u05: shown rank 1 with 1000 points, in the table rank 7 with 15 points" in said
@@ -60,8 +60,8 @@ def test_a_socket_that_opens_slowly_does_not_take_away_the_time_in_which_a_diffe
         token = local_issuer.mint("server", WRITE_SCOPE)
         for number in range(3):
             assert post(part, token, f"u{number}", 10 + number, f"k{number}").status_code == 200
-        merging.use_generation(repository.read_state().generation)
-        merging.merge([Player("u0", 1000, version=99, reached_at=1)])
+        stage.scoreboard().use_generation(stage.scoreboard().players.read_state().generation)
+        merging.merge(stage.scoreboard(), [Player("u0", 1000, version=99, reached_at=1)])
         os.kill(part.pid, signal.SIGSTOP)  # it accepts connections and does not answer
         timer = threading.Timer(6, os.kill, (part.pid, signal.SIGCONT))
         timer.start()

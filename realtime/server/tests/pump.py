@@ -25,7 +25,7 @@ INTERVAL_S = float(os.environ.get("PUMP_INTERVAL_S", "0.005"))
 def next_board(seen: int) -> Board:
     """About 2 KiB, different from the one before."""
     time.sleep(INTERVAL_S)
-    hub.hub.wake()
+    application.live.hub.wake()
     now = max(seen + 1, time.time_ns() // 1000)
     rows = (Row(rank, f"USER-{rank:0100d}", "N" * 60, now - rank) for rank in range(1, 11))
     return Board(tuple(rows), now, now // 1000)
@@ -36,8 +36,7 @@ if __name__ == "__main__":
     for name in ("BEHIND_S", "PING_S", "PONG_S"):
         if f"PUMP_{name}" in os.environ:
             setattr(websocket, name, float(os.environ[f"PUMP_{name}"]))
-    hub.hub.source = next_board
+    application.live.hub.source = next_board
     where = sys.argv[1]
-    server.run(
-        application, server.Options(port=int(where)) if where.isdigit() else server.Options(endpoint=where)
-    )
+    options = server.Options(port=int(where)) if where.isdigit() else server.Options(endpoint=where)
+    server.run(application, application.live, options)

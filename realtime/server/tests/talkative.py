@@ -28,4 +28,4 @@ async def application(scope, receive, send):
 
 
 if __name__ == "__main__":
-    server.run(application, server.Options(port=int(sys.argv[1])))
+    server.run(application, asgi.application.live, server.Options(port=int(sys.argv[1])))

@@ -17,7 +17,7 @@ import pytest
 
 from scores.identity import local_issuer
 from scores.identity.verifier import WRITE_SCOPE
-from scores.upkeep import reconcile
+from scores.upkeep import verify
 from tools.testing import stage
 from tools.testing.processes import post, server
 from tools.testing.raw import RawViewer
@@ -240,4 +240,4 @@ def test_a_rolling_restart_under_load_loses_nothing_and_fails_nobody(token):
             for writer in writers:
                 writer.result()
         assert sum(player.score for player in stage.table().values()) == len(counted) > 100
-        assert reconcile.verify_ledger()[1] == []
+        assert verify.verify_ledger(stage.scoreboard())[1] == []

@@ -10,8 +10,9 @@ from statistics import median
 import pytest
 
 from scores.api.tests.test_views import BAD_BODIES
+from scores.board.scoreboard import get_scoreboard
 from scores.identity import local_issuer
-from scores.stores import repository
+from scores.stores import ledger
 from tools.testing.processes import server
 
 #: Refusals answer within this (s).
@@ -67,5 +68,5 @@ def test_it_is_refused_at_once_and_changes_nothing(part, name):
     assert {answer for answer, _ in answers} == {status}
     # The middle one: a busy machine delays some, a slow answer delays all.
     assert median(took for _, took in answers) < SOON_S, answers
-    assert repository.read_player("ann") is None
-    assert repository.read_ledger("ann") == []
+    assert get_scoreboard().players.read("ann").version == 0
+    assert ledger.read_all("ann") == []

@@ -13,11 +13,11 @@ from subprocess import PIPE
 import pytest
 
 from scores.api.tests.test_views import assert_problem, call, update
-from scores.board import merging, services
 from scores.rules import limits
 from scores.rules.errors import RateLimited
 from scores.rules.limits import Charge, Demand, KnownRefusals, Left, Limit, LocalLimiter
-from scores.stores import ranking, repository
+from scores.stores import ranking
+from tools.testing import stage
 
 SLOW = Limit("slow", 0.001, 5)
 
@@ -43,7 +43,7 @@ def granted(settle, limit: Limit, who: str = "ann") -> bool:
 
 
 def in_redis(demand: Demand) -> None:
-    merging.current_ranking().guess("ann", demand)
+    stage.scoreboard().ranking().guess("ann", demand)
 
 
 @pytest.fixture(params=["redis", "local"])
@@ -99,18 +99,20 @@ def test_the_wait_is_told_and_is_right(clock):
 
 
 def test_a_clock_set_back_costs_one_burst_at_most(stores):
-    current = merging.current_ranking()
+    current = stage.scoreboard().ranking()
     limit = Limit("slow", 1, 3)
-    ranking._client().set(current._key("limit:slow:ann"), str((int(time.time()) + 86_400) * 1_000_000))
+    stage.scoreboard().cache.client.set(
+        current._key("limit:slow:ann"), str((int(time.time()) + 86_400) * 1_000_000)
+    )
     with pytest.raises(RateLimited) as refused:
         current.guess("ann", Demand(Charge(limit, "ann")))
     assert refused.value.retry_after == 1
 
 
 def test_keys_go_when_the_burst_is_whole_again(stores):
-    current = merging.current_ranking()
+    current = stage.scoreboard().ranking()
     current.guess("ann", Demand(Charge(Limit("quick", 10, 5), "ann")))
-    assert 0 < ranking._client().pttl(current._key("limit:quick:ann")) <= 101
+    assert 0 < stage.scoreboard().cache.client.pttl(current._key("limit:quick:ann")) <= 101
 
 
 def test_known_refusals_spare_redis_the_flood_and_end_in_time(clock):
@@ -181,7 +183,7 @@ def test_a_player_is_told_the_limit_and_when_to_come_back(stores, settings):
         assert 98 <= int(refused["Retry-After"]) <= 100
         assert refused["RateLimit"].startswith('"player";r=0;')
         assert refused["Idempotency-Key"] == "k"
-    assert repository.read_player("ann").score == 2
+    assert stage.scoreboard().players.read("ann").score == 2
     assert update({"userId": "bob", "increment": 1}, "bob").status_code == 200
 
 
@@ -214,7 +216,7 @@ def test_a_server_is_limited_by_client_and_by_player_but_not_by_address(stores, 
 def test_without_redis_the_limits_hold_in_the_process(stores, settings):
     limited_to(settings, "PLAYER", 3)
     for _ in range(ranking.FAILURES_TO_OPEN):
-        ranking._breaker.failed()
+        stage.scoreboard().cache.breaker.failed()
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     for cached in (ranking._client, ranking._script):
         cached.cache_clear()
@@ -231,6 +233,6 @@ def test_a_look_at_ones_own_standing_is_limited_too(stores, settings):
     assert [call("GET", "/score/me", user="ann").status_code for _ in range(3)] == [200, 200, 429]
 
 
-def test_a_hundred_updates_a_second_from_one_address_pass_by_default():
-    assert services.settings.SCOREBOARD_ADDRESS_RATE >= 100
-    assert services.settings.SCOREBOARD_PLAYER_RATE >= 100
+def test_a_hundred_updates_a_second_from_one_address_pass_by_default(settings):
+    assert settings.SCOREBOARD_ADDRESS_RATE >= 100
+    assert settings.SCOREBOARD_PLAYER_RATE >= 100

@@ -11,7 +11,7 @@ from scores.moderation import moderating
 from scores.rules.actions import Action
 from scores.rules.errors import Banned, Refused
 from scores.rules.names import BadName
-from scores.stores import repository
+from scores.stores import ledger
 from tools.testing import stage
 
 
@@ -71,16 +71,16 @@ def test_settings_of_the_sign_in_must_agree(settings, domain: str, client_id: st
 
 def test_a_name_is_an_entry_of_the_ledger_by_the_player(stores):
     stage.add("ann", 10)
-    assert moderating.rename(user_id="ann", name=" Zoë ") == "Zoë"
-    assert moderating.rename(user_id="ann", name="Zoë") == "Zoë"
-    last, renamed = sorted(repository.read_ledger("ann"), key=lambda entry: entry.version)
+    assert moderating.rename(stage.scoreboard(), user_id="ann", name=" Zoë ") == "Zoë"
+    assert moderating.rename(stage.scoreboard(), user_id="ann", name="Zoë") == "Zoë"
+    last, renamed = sorted(ledger.read_all("ann"), key=lambda entry: entry.version)
     assert (renamed.kind, renamed.actor, renamed.increment) == ("rename", "ann", 0)
     assert (renamed.new_score, renamed.version) == (10, last.version + 1)
     assert stage.table()["ann"].reached_at == last.at
 
 
 def test_a_name_can_come_before_the_first_point(stores):
-    moderating.rename(user_id="ann", name="Zoë")
+    moderating.rename(stage.scoreboard(), user_id="ann", name="Zoë")
     assert stage.add("ann", 10) == 10
     assert stage.table()["ann"].name == "Zoë"
 
@@ -90,13 +90,18 @@ def test_who_is_banned_or_erased_chooses_no_name(stores):
     for action, error in ((Action.BAN, Banned), (Action.ERASE, Refused)):
         player = stage.table()["ann"]
         moderating.moderate(
-            user_id="ann", action=action, actor="mod", reason="test", expected_version=player.version
+            stage.scoreboard(),
+            user_id="ann",
+            action=action,
+            actor="mod",
+            reason="test",
+            expected_version=player.version,
         )
         with pytest.raises(error):
-            moderating.rename(user_id="ann", name="Zoë")
+            moderating.rename(stage.scoreboard(), user_id="ann", name="Zoë")
     assert stage.table()["ann"].name is None
 
 
 def test_a_bad_name_is_refused_before_anything_is_read():
     with pytest.raises(BadName):
-        moderating.rename(user_id="ann", name="admin")
+        moderating.rename(stage.scoreboard(), user_id="ann", name="admin")

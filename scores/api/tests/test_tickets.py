@@ -13,13 +13,12 @@ import pytest
 from django.conf import settings
 
 from scores.api.tests.test_views import assert_problem, update
-from scores.board import services
 from scores.identity.verifier import WRITE_SCOPE
 from scores.rules import tickets
 from scores.rules.errors import TicketInvalid
 from scores.rules.players import ID_PATTERN
 from scores.rules.tickets import Ticket
-from scores.stores import repository
+from scores.stores import ledger
 from tools.devstack.install.testtools import find_node
 from tools.testing import stage
 
@@ -52,21 +51,21 @@ def test_a_ticket_counts_once_and_its_jti_is_the_key(tickets_on):
     assert first.content == again.content == b'{"status":"success","newScore":10}'
     assert first["Idempotency-Key"] == again["Idempotency-Key"] == "action-1"
     assert again["Idempotent-Replayed"] == "true"
-    assert repository.read_entry("ann", "action-1") is not None
+    assert ledger.read_entry("ann", "action-1") is not None
 
 
 def test_another_key_beside_a_ticket_is_refused(tickets_on):
     response = hand_in(signed(), Idempotency_Key="other")
     assert_problem(response, 400, "invalid")
     assert response["Idempotency-Key"] == "action-1"
-    assert repository.read_player("ann") is None
+    assert not stage.scoreboard().players.read("ann").version
 
 
 def test_a_player_without_a_ticket_gets_nothing_and_a_server_needs_none(tickets_on):
     response = update({"userId": "ann", "increment": 10}, Idempotency_Key="k")
     assert_problem(response, 403, "ticket_required")
     assert response["Idempotency-Key"] == "k"
-    assert repository.read_player("ann") is None
+    assert not stage.scoreboard().players.read("ann").version
     answer = update({"userId": "ann", "increment": 10}, "server", scope=WRITE_SCOPE)
     assert answer.status_code == 200
     assert hand_in(signed(), user="server", scope=WRITE_SCOPE).json()["newScore"] == 20
@@ -82,15 +81,15 @@ def test_both_keys_count_while_one_replaces_the_other(tickets_on):
 def test_a_used_ticket_is_answered_alike_after_it_has_expired(tickets_on, monkeypatch):
     first = hand_in(signed())
     stage.forget()  # another process, or this one after a restart
-    later = services.now_ms() + 3_600_000
-    monkeypatch.setattr(services, "now_ms", lambda: later)
+    later = stage.scoreboard().now_ms() + 3_600_000
+    monkeypatch.setattr(stage.scoreboard(), "now_ms", lambda: later)
     again = hand_in(signed())
     assert (again.status_code, again.content) == (200, first.content)
     assert again["Idempotent-Replayed"] == "true"
     unused = hand_in(signed(jti="action-2"))
     assert_problem(unused, 403, "ticket_expired")
     assert unused["Idempotency-Key"] == "action-2"
-    assert repository.read_player("ann").score == 10
+    assert stage.scoreboard().players.read("ann").score == 10
 
 
 def test_an_expired_ticket_with_another_increment_is_refused(tickets_on):

@@ -7,13 +7,13 @@ import json
 import pytest
 from django.test import Client
 
-from scores.board.tests.test_services import moderate
+from scores.board.tests.test_adding import moderate
 from scores.identity import local_issuer
 from scores.identity.verifier import WRITE_SCOPE
 from scores.rules.actions import Action
 from scores.rules.players import ID_PATTERN, MAX_SCORE
-from scores.stores import repository
-from scores.upkeep import reconcile
+from scores.upkeep import rebuild, reconcile
+from tools.testing import stage
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -70,13 +70,13 @@ def test_an_odd_key_is_refused_and_a_usable_one_is_answered(key):
     response = update({"userId": "ann", "increment": 1}, Idempotency_Key=key)
     assert_problem(response, 400, "invalid")
     assert ID_PATTERN.fullmatch(response["Idempotency-Key"])
-    assert repository.read_player("ann") is None
+    assert not stage.scoreboard().players.read("ann").version
 
 
 def test_a_server_may_name_any_player_and_a_player_may_not():
     assert update({"userId": "bob", "increment": 1}, "server", scope=WRITE_SCOPE).status_code == 200
     assert_problem(update({"userId": "bob", "increment": 1}, "ann", Idempotency_Key="k"), 403, "forbidden")
-    assert repository.read_player("bob").score == 1
+    assert stage.scoreboard().players.read("bob").score == 1
 
 
 NESTED = b'{"userId":' + b"[" * 2000 + b"]" * 2000 + b"}"
@@ -117,7 +117,7 @@ def test_a_bad_body_is_400_and_changes_nothing(body):
     response = update(body, Idempotency_Key="k")
     assert_problem(response, 400, "invalid")
     assert response["Idempotency-Key"] == "k"
-    assert repository.read_player("ann") is None
+    assert not stage.scoreboard().players.read("ann").version
 
 
 def test_all_that_is_wrong_with_a_body_is_named_at_once():
@@ -188,7 +188,7 @@ def test_a_banned_player_and_a_full_score_are_said_so():
 def test_the_board_has_an_etag_a_revision_and_a_time():
     for number in range(12):
         update({"userId": f"u{number}", "increment": 1 + number}, f"u{number}")
-    reconcile.reconcile_ranking()
+    reconcile.reconcile_ranking(stage.scoreboard())
     response = call("GET", "/score/top10", Authorization="Bearer nonsense")
     rows = response.json()
     assert [row["score"] for row in rows] == list(range(12, 2, -1))
@@ -213,7 +213,7 @@ def test_a_private_board_needs_a_token_and_is_nobodys_to_store(settings):
 
 def test_me_is_private_and_exact():
     update({"userId": "ann", "increment": 7})
-    reconcile.rebuild_ranking(full=True)
+    rebuild.rebuild_ranking(stage.scoreboard(), full=True)
     response = call("GET", "/score/me", user="ann")
     assert response["Cache-Control"] == "private, no-store"
     assert response.json() == {"userId": "ann", "score": 7, "rank": 1, "total": 1, "pointsToTop10": 0}

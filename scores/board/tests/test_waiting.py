@@ -12,12 +12,11 @@ from contextlib import contextmanager
 import pytest
 
 from scores import concurrency
-from scores.board import services
-from scores.board.merging import current_ranking
+from scores.board import writing
 from scores.identity.keyset import KeySet, KeysUnavailable
 from scores.rules.errors import Conflict, ScoreboardError
-from scores.stores import ranking, repository
-from tools.testing import pytest_plugin
+from scores.stores import cache
+from tools.testing import pytest_plugin, stage
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +43,7 @@ def lends_its_turn(call: Callable[[], object]) -> bool:
             begun.set()
             try:
                 call()
-            except (ScoreboardError, ranking.RankingUnavailable, KeysUnavailable):
+            except (ScoreboardError, cache.RankingUnavailable, KeysUnavailable):
                 pass
             order.append("called")
         over.set()
@@ -63,25 +62,25 @@ def lends_its_turn(call: Callable[[], object]) -> bool:
 
 
 def test_a_call_of_dynamodb(stores, dynamodb_pid):
-    repository.read_state()
+    stage.scoreboard().players.read_state()
     with frozen(dynamodb_pid):
-        assert lends_its_turn(repository.read_state)
+        assert lends_its_turn(stage.scoreboard().players.read_state)
 
 
 def test_a_call_of_redis(stores):
-    current_ranking().size()
+    stage.scoreboard().ranking().size()
     with frozen(pytest_plugin.part("valkey").pid):
-        assert lends_its_turn(current_ranking().size)
+        assert lends_its_turn(stage.scoreboard().ranking().size)
 
 
 def test_the_turn_at_a_player(monkeypatch):
-    monkeypatch.setattr(services, "DEADLINE_S", 0.4)
+    monkeypatch.setattr(writing, "DEADLINE_S", 0.4)
 
     def at_ann() -> None:
-        with services.one_at_a_time("ann"):
+        with writing.one_at_a_time(stage.scoreboard(), "ann"):
             raise AssertionError("two at a time")
 
-    with services.one_at_a_time("ann"):
+    with writing.one_at_a_time(stage.scoreboard(), "ann"):
         assert lends_its_turn(at_ann)
         with pytest.raises(Conflict):
             at_ann()

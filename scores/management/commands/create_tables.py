@@ -4,9 +4,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from scores.board import services
+from scores.board.scoreboard import get_scoreboard
 from scores.rules.errors import ScoreboardError
-from scores.stores import repository
+from scores.stores.administration import create_tables
 
 
 class Command(BaseCommand):
@@ -21,9 +21,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            done = repository.create_tables()
+            scoreboard = get_scoreboard()
+            done = create_tables(scoreboard.players)
             if options["restored"]:
-                repository.begin_generation(services.now_ms())
+                scoreboard.players.begin_generation(scoreboard.now_ms())
                 done.append("began a new generation; the index is checked against the whole table")
         except ScoreboardError as error:
             raise CommandError(f"DynamoDB: {error}") from error

@@ -77,7 +77,7 @@ class Command(BaseCommand):
         pace: int | None = options["pace"]
         started = told = time.monotonic()
         looked_at = written = 0
-        for looked_at, entries in ledger.scan(
+        for looked_at, entries in ledger.scan_moderations(
             since=options["since"],
             until=options["until"],
             actor=options["actor"],

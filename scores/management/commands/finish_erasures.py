@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from scores.board.scoreboard import get_scoreboard
 from scores.rules.errors import ScoreboardError
 from scores.upkeep import erasures
 
@@ -16,7 +17,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            done = erasures.sweep_erased(progress=self._progress)
+            done = erasures.sweep_erased(get_scoreboard(), progress=self._progress)
         except ScoreboardError as error:
             raise CommandError(f"DynamoDB: {error} Run it again to go on.", returncode=3) from error
         self.stdout.write(f"{done} players finished, none is left")

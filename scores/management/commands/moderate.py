@@ -15,9 +15,10 @@ from django.core.management.base import (
     DjangoHelpFormatter,
 )
 
-from scores.board import services
+from scores.board.scoreboard import get_scoreboard
 from scores.management.arguments import duration, instant
-from scores.moderation import moderating, requests
+from scores.moderation import moderating, review
+from scores.moderation.requests import checked_request
 from scores.rules import audit_trail
 from scores.rules.actions import Action
 from scores.rules.boards import Row
@@ -96,11 +97,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         user_ids = _user_ids(options)
-        change = _change(options, services.now_ms())
+        change = _change(options, get_scoreboard().now_ms())
         who_and_why = {"actor": options["actor"] or _login(), "reason": options["reason"]}
         try:  # all of it, before anything is done
             for user_id in user_ids:
-                requests.checked(user_id=user_id, entry_id=options["entry_id"], **who_and_why, **change)
+                checked_request(user_id=user_id, entry_id=options["entry_id"], **who_and_why, **change)
         except Invalid as error:
             raise CommandError(f"{user_id}: {error}", returncode=USAGE) from error
         status = 0
@@ -124,6 +125,7 @@ class Command(BaseCommand):
 
     def _act(self, user_id: str, options: dict[str, Any], order: dict[str, Any]) -> None:
         player = moderating.moderate(
+            get_scoreboard(),
             user_id=user_id,
             expected_version=options["expect_version"],
             entry_id=options["entry_id"],
@@ -132,7 +134,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{user_id}: done, now {_described(player)}")
 
     def _look(self, user_id: str, expected_version: int | None, change: dict[str, Any]) -> None:
-        seen = moderating.preview(user_id=user_id, **change)
+        seen = review.preview(get_scoreboard(), user_id=user_id, **change)
         if expected_version not in (None, seen.before.version):
             raise VersionMoved
         self.stdout.write(f"{user_id}: nothing is changed (dry run)")
@@ -144,7 +146,8 @@ class Command(BaseCommand):
     def _sweep(self) -> None:
         try:
             erasures.sweep_erased(
-                progress=lambda user_id, seen: self.stderr.write(f"{user_id}: {seen} entries swept")
+                get_scoreboard(),
+                progress=lambda user_id, seen: self.stderr.write(f"{user_id}: {seen} entries swept"),
             )
         except ScoreboardError as error:
             self.stderr.write(f"the ledger will be swept by a server, or by finish_erasures: {error}")

@@ -5,11 +5,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from scores.board import merging, services
+from scores.board.scoreboard import get_scoreboard
 from scores.rules.errors import ScoreboardError, Unavailable
-from scores.stores import repository
-from scores.stores.ranking import RankingUnavailable
-from scores.upkeep import reconcile
+from scores.stores.cache import RankingUnavailable
+from scores.upkeep.rebuild import FLOOR_GRACE_MS, rebuild_ranking
 
 WATCH_EVERY_S = 1.0
 
@@ -39,8 +38,8 @@ class Command(BaseCommand):
         while True:
             try:
                 if not options["watch"] or self._is_wanted():
-                    done = reconcile.rebuild_ranking(
-                        full=options["full"], pace=options["pace"], progress=self._progress
+                    done = rebuild_ranking(
+                        get_scoreboard(), full=options["full"], pace=options["pace"], progress=self._progress
                     )
                     if not done and not options["watch"]:
                         raise CommandError("another process is at it, or the ranking was flushed: try again")
@@ -57,8 +56,8 @@ class Command(BaseCommand):
     def _is_wanted(self) -> bool:
         """Whether the ranking is not full, or a dropped floor wants a scan: at once, and after its grace."""
         try:
-            state = repository.read_state()
-            if not merging.use_generation(state.generation).is_full():
+            state = get_scoreboard().players.read_state()
+            if not get_scoreboard().use_generation(state.generation).is_full():
                 return True
         except Unavailable:
             return True
@@ -66,7 +65,7 @@ class Command(BaseCommand):
             return False
         dropped_at = int(state.floor_dropped_at)
         seen, self._scanned_after = self._scanned_after == dropped_at, dropped_at
-        return not seen or services.now_ms() >= dropped_at + reconcile.FLOOR_GRACE_MS
+        return not seen or get_scoreboard().now_ms() >= dropped_at + FLOOR_GRACE_MS
 
     def _progress(self, merged: int) -> None:
         if merged % 10_000 < 200:

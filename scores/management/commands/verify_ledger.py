@@ -5,8 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from scores.board.scoreboard import get_scoreboard
 from scores.rules.errors import ScoreboardError
-from scores.upkeep import reconcile
+from scores.upkeep.verify import verify_ledger
 
 
 class Command(BaseCommand):
@@ -14,7 +15,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            checked, broken = reconcile.verify_ledger(progress=self._progress)
+            checked, broken = verify_ledger(get_scoreboard(), progress=self._progress)
         except ScoreboardError as error:
             raise CommandError(f"DynamoDB: {error}", returncode=2) from error
         for player in broken:

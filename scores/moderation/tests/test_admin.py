@@ -15,7 +15,7 @@ from scores.moderation import moderating
 from scores.rules.actions import Action
 from scores.rules.entries import Entry
 from scores.rules.players import Player, State
-from scores.stores import repository
+from scores.stores import ledger
 from tools.testing import stage
 from tools.testing.moderators import PASSWORD, AdminSite, Moderator, admin_site, words
 
@@ -61,18 +61,24 @@ def moderate(user_id: str, action: Action, **arguments: Any) -> None:
     """What somebody else does in the meantime."""
     version = known(user_id).version
     moderating.moderate(
-        user_id=user_id, action=action, actor="rob", reason="my turn", expected_version=version, **arguments
+        stage.scoreboard(),
+        user_id=user_id,
+        action=action,
+        actor="rob",
+        reason="my turn",
+        expected_version=version,
+        **arguments,
     )
 
 
 def known(user_id: str) -> Player:
-    player = repository.read_player(user_id)
+    player = stage.scoreboard().players.read(user_id)
     assert player is not None
     return player
 
 
 def moderations(user_id: str) -> list[Entry]:
-    return [entry for entry in repository.read_ledger(user_id) if entry.actor and entry.actor != "rob"]
+    return [entry for entry in ledger.read_all(user_id) if entry.actor and entry.actor != "rob"]
 
 
 # --- Who may do what --------------------------------------------------------------------------------

@@ -17,15 +17,14 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from scores.board import merging, services
-from scores.board.tests.test_services import moderate
+from scores.board.tests.test_adding import moderate
 from scores.identity import local_issuer
 from scores.identity.verifier import WRITE_SCOPE
 from scores.moderation import moderating
 from scores.rules.actions import Action
 from scores.rules.players import State, increased
-from scores.stores import ranking, repository
-from scores.upkeep import reconcile
+from scores.stores import ledger
+from scores.upkeep import rebuild, verify
 from scores.upkeep.tests.test_reconcile import store
 from tools.devstack.processes.ports import free_port
 from tools.testing import pytest_plugin, stage
@@ -63,7 +62,7 @@ def enter(count):
     stage.forget()
     number = next(_stages)
     store(count, prefix=f"s{number}-", best=number * 1_000_000)
-    while not reconcile.rebuild_ranking(full=True):  # a server is at it
+    while not rebuild.rebuild_ranking(stage.scoreboard(), full=True):  # a server is at it
         time.sleep(0.05)
     return [f"s{number}-{place:04}" for place in range(count)]
 
@@ -88,7 +87,7 @@ class Watcher:
                         except TimeoutError:
                             continue
                         if message["type"] == "board":
-                            self.boards.append((services.now_ms(), message))
+                            self.boards.append((stage.scoreboard().now_ms(), message))
             except (ConnectionClosed, OSError):
                 time.sleep(0.1)
 
@@ -156,11 +155,11 @@ def test_the_eleventh_moves_up_while_the_top_three_hundred_are_banned_one_after_
         for number in range(5, 300):
             with monkeypatch.context() as lost:
                 if number % 3 == 0:  # the moderator's process dies after the commit
-                    lost.setattr(moderating, "insist", lambda players: None)
+                    lost.setattr(moderating, "insist", lambda *_: None)
                 moderate(players[number], Action.BAN)
-            answered[players[number]] = services.now_ms()
+            answered[players[number]] = stage.scoreboard().now_ms()
             if number in (100, 200):
-                ranking._client().flushall()
+                stage.scoreboard().cache.client.flushall()
         until(lambda: shows_truth(*watchers))
         time.sleep(2.5)  # another round changes nothing
         assert shows_truth(*watchers)
@@ -169,8 +168,8 @@ def test_the_eleventh_moves_up_while_the_top_three_hundred_are_banned_one_after_
         for came, message in watcher.boards:
             for row in message["top10"]:  # within 5 s also those whose merge was lost
                 assert came < answered.get(row["userId"], came) + 5000
-    assert reconcile.verify_ledger()[1] == []
-    assert all(repository.read_player(user_id).state is State.BANNED for user_id in answered)
+    assert verify.verify_ledger(stage.scoreboard())[1] == []
+    assert all(stage.scoreboard().players.read(user_id).state is State.BANNED for user_id in answered)
 
 
 def test_a_ban_holds_in_every_process_and_leaves_every_page_while_redis_is_away(two, token):
@@ -181,16 +180,16 @@ def test_a_ban_holds_in_every_process_and_leaves_every_page_while_redis_is_away(
         valkey.kill()
         try:
             moderate(first, Action.BAN)
-            answered = services.now_ms()
+            answered = stage.scoreboard().now_ms()
             for part in two:
                 response = post(part, token, first, 10, f"late-{part.port}")
                 assert (response.status_code, response.json()["code"]) == (403, "banned")
             boards = []
-            while services.now_ms() < answered + 2500:  # more and more pages are opened
+            while stage.scoreboard().now_ms() < answered + 2500:  # more and more pages are opened
                 for part in two:
                     with connect(f"ws://127.0.0.1:{part.port}/ws/scoreboard", open_timeout=5) as viewer:
                         message = json.loads(viewer.recv(timeout=5))
-                        boards.append((services.now_ms(), message))
+                        boards.append((stage.scoreboard().now_ms(), message))
                 time.sleep(0.05)
             until(lambda: shows_truth(*watchers))
             ages = [age(*each) for each in boards]
@@ -205,7 +204,7 @@ def test_a_ban_holds_in_every_process_and_leaves_every_page_while_redis_is_away(
             valkey.wait_ready()
         moderate(second, Action.HIDE)
         until(lambda: shows_truth(*watchers))
-    assert repository.read_player(first).version == 2
+    assert stage.scoreboard().players.read(first).version == 2
 
 
 def age(came, message):
@@ -218,10 +217,10 @@ def test_an_ended_ban_restores_the_row_by_itself_and_once(two):
     with watching(two) as watchers:
         until(lambda: shows_truth(*watchers))
         before = watchers[0].rows()
-        moderate(first, Action.BAN, until=services.now_ms() + 1500)
+        moderate(first, Action.BAN, until=stage.scoreboard().now_ms() + 1500)
         until(lambda: all(watcher.rows()[0]["userId"] == second for watcher in watchers))
         until(lambda: all(watcher.rows() == before for watcher in watchers), 10)
-    assert [e.kind for e in repository.read_ledger(first) if e.actor == "scoreboard"] == ["unban"]
+    assert [e.kind for e in ledger.read_all(first) if e.actor == "scoreboard"] == ["unban"]
 
 
 def test_moderations_whose_merge_is_lost_with_their_process_are_on_the_board_in_five_seconds(two):
@@ -238,14 +237,14 @@ def test_moderations_whose_merge_is_lost_with_their_process_are_on_the_board_in_
 
 def test_a_second_tab_a_late_write_and_the_cache_bring_no_banned_player_back(two, token):
     first, *_ = enter(12)
-    known = repository.read_player(first)
+    known = stage.scoreboard().players.read(first)
     with watching(two) as watchers:
         until(lambda: shows_truth(*watchers))
         moderate(first, Action.BAN)
-        merging.current_ranking().merge([increased(known, 5, services.now_ms()), known])
+        stage.scoreboard().ranking().merge([increased(known, 5, stage.scoreboard().now_ms()), known])
         for part in two:
             assert post(part, token, first, 10, "tab").status_code == 403
-        ranking._client().flushall()
-        until(lambda: merging.current_ranking().board() is not None, 10)
+        stage.scoreboard().cache.client.flushall()
+        until(lambda: stage.scoreboard().ranking().board() is not None, 10)
         until(lambda: shows_truth(*watchers))
         assert first not in str(watchers[0].rows())

@@ -11,10 +11,10 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from scores.board.tests.test_services import moderate
+from scores.board.tests.test_adding import moderate
 from scores.moderation import moderating
 from scores.rules.actions import Action
-from scores.stores import repository, tables
+from scores.stores import ledger, tables
 from tools.testing import stage
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -30,14 +30,14 @@ def export(*arguments):
 def history():
     for user_id in ("ann", "bob"):
         stage.add(user_id, 10)
-    moderating.rename(user_id="bob", name="Bobby")
+    moderating.rename(stage.scoreboard(), user_id="bob", name="Bobby")
     moderate("ann", Action.ADJUST, amount=-4)
     moderate("ann", Action.BAN)
 
 
 def test_a_line_says_who_what_why_before_after_and_when(history):
     lines, err = export("--user=ann", "--action=adjust")
-    (entry,) = [e for e in repository.read_ledger("ann") if e.kind == "adjust"]
+    (entry,) = [e for e in ledger.read_all("ann") if e.kind == "adjust"]
     at = lines[0].pop("at")
     assert at.endswith("Z") and len(at) == len("2030-01-31T18:00:00.000Z")
     assert lines == [

@@ -11,8 +11,8 @@ import pytest
 from scores.moderation import moderating
 from scores.rules.actions import Action
 from scores.rules.errors import Unavailable
-from scores.stores import repository
-from scores.upkeep import reconcile
+from scores.stores import ledger
+from scores.upkeep import verify
 from tools.devstack.processes.ports import free_port
 from tools.testing import pytest_plugin, stage
 from tools.testing.processes import CuttingProxy, run_moderate
@@ -23,14 +23,14 @@ pytestmark = pytest.mark.usefixtures("stores")
 @pytest.mark.parametrize("action", ["ban", "adjust", "erase"])
 def test_a_moderation_without_dynamodb_is_an_error_to_try_again_and_changes_nothing(action):
     stage.add("ann", 100)
-    before = repository.read_player("ann")
+    before = stage.scoreboard().players.read("ann")
     options = {"adjust": ["--amount=-1"], "erase": ["--yes"]}.get(action, [])
     away = run_moderate(action, "ann", *options, DYNAMODB_ENDPOINT_URL=f"http://127.0.0.1:{free_port()}")
     assert (away.returncode, away.stdout) == (3, "")
     assert "ann: not done: The service is not available right now." in away.stderr
     assert "Traceback" not in away.stderr
-    assert repository.read_player("ann") == before
-    assert len(repository.read_ledger("ann")) == 1
+    assert stage.scoreboard().players.read("ann") == before
+    assert len(ledger.read_all("ann")) == 1
 
 
 def test_a_moderation_whose_answers_are_cut_off_is_done_once_when_repeated():
@@ -48,9 +48,9 @@ def test_a_moderation_whose_answers_are_cut_off_is_done_once_when_repeated():
     for _ in range(2):
         assert run_moderate(*order, **through).returncode == 0
     proxy.close()
-    assert repository.read_player("ann").score == 90
-    assert [e.entry_id for e in repository.read_ledger("ann") if e.actor] == ["MOD#form"]
-    assert reconcile.verify_ledger() == (1, [])
+    assert stage.scoreboard().players.read("ann").score == 90
+    assert [e.entry_id for e in ledger.read_all("ann") if e.actor] == ["MOD#form"]
+    assert verify.verify_ledger(stage.scoreboard()) == (1, [])
 
 
 def test_a_moderator_meets_a_frozen_dynamodb_in_time(dynamodb_pid):
@@ -63,8 +63,10 @@ def test_a_moderator_meets_a_frozen_dynamodb_in_time(dynamodb_pid):
         assert time.monotonic() - started < 2.5
     finally:
         os.kill(dynamodb_pid, signal.SIGCONT)
-    assert repository.read_player("ann").version == 1
+    assert stage.scoreboard().players.read("ann").version == 1
 
 
 def moderate_ann():
-    moderating.moderate(user_id="ann", action=Action.BAN, actor="mod", reason="test", expected_version=1)
+    moderating.moderate(
+        stage.scoreboard(), user_id="ann", action=Action.BAN, actor="mod", reason="test", expected_version=1
+    )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from django.core.management import CommandError, call_command
 
-from scores.board.tests.test_services import moderate
+from scores.board.tests.test_adding import moderate
 from scores.rules.actions import Action
 from scores.rules.players import State
-from scores.stores import ledger, repository
-from scores.upkeep import reconcile
+from scores.stores import erasure_marks, ledger
+from scores.upkeep import rebuild
 from tools.testing import stage
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -31,7 +31,7 @@ def run(capsys, *arguments):
 def twelve():
     for number in range(12):
         stage.add(f"u{number:02}", 100 + number, "k")
-    reconcile.rebuild_ranking()
+    rebuild.rebuild_ranking(stage.scoreboard())
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ def test_each_action_is_done_on_record_and_on_the_board(
     if before:
         moderate("u11", before[0], **before[1])
     status, out, _ = run(capsys, *arguments, WHY, "--actor=eve")
-    player = repository.read_player("u11")
+    player = stage.scoreboard().players.read("u11")
     assert status == 0
     assert (
         out.startswith("u11: done, now ") and f"score {score}" in out and f"version {player.version}" in out
     )
     assert (player.state, player.score, player.name) == (state, score, name)
-    (entry,) = [e for e in repository.read_ledger("u11") if e.version == player.version]
+    (entry,) = [e for e in ledger.read_all("u11") if e.version == player.version]
     assert (entry.kind, entry.actor, entry.reason) == (arguments[0], "eve", "because")
     assert stage.board().rows == stage.true_rows()
 
@@ -84,7 +84,7 @@ def test_a_dry_run_shows_player_and_board_and_changes_nothing(twelve, capsys):
     assert ["1", "110", "u10", "was", "2"] in lines
     assert ["10", "101", "u01", "new"] in lines
     assert stage.table() == before
-    assert len(repository.read_ledger("u11")) == 1
+    assert len(ledger.read_all("u11")) == 1
 
 
 def test_a_dry_run_of_what_is_not_possible_fails_as_the_action_would(twelve, capsys):
@@ -100,16 +100,16 @@ def test_an_expected_version_protects_what_was_looked_at(twelve, capsys):
     stage.add("u11", 1)
     status, _, err = run(capsys, "hide", "u11", WHY, "--expect-version=1")
     assert (status, err) == (1, "u11: not done: The player has changed meanwhile.\n")
-    assert repository.read_player("u11").state is State.ACTIVE
+    assert stage.scoreboard().players.read("u11").state is State.ACTIVE
     assert run(capsys, "hide", "u11", WHY, "--expect-version=2")[0] == 0
 
 
 def test_the_same_entry_id_is_one_action(twelve, capsys):
     for _ in range(2):
         assert run(capsys, "adjust", "u11", "--amount=5", WHY, "--entry-id=MOD#once")[0] == 0
-    assert repository.read_player("u11").score == 116
+    assert stage.scoreboard().players.read("u11").score == 116
     status, _, err = run(capsys, "adjust", "u11", "--amount=6", WHY, "--entry-id=MOD#once")
-    assert (status, repository.read_player("u11").score) == (1, 116)
+    assert (status, stage.scoreboard().players.read("u11").score) == (1, 116)
     assert "belongs to another action" in err
 
 
@@ -128,11 +128,11 @@ def test_erasing_sweeps_the_ledger_and_asks_to_be_sure(twelve, capsys):
     moderate("u11", Action.RENAME, name="Bo Derek")
     with pytest.raises(CommandError, match="then add --yes"):
         call_command("moderate", "erase", "u11", WHY)
-    assert repository.read_player("u11").score == 111
+    assert stage.scoreboard().players.read("u11").score == 111
     status, _, err = run(capsys, "erase", "u11", WHY, "--yes")
     assert status == 0 and "u11: 2 entries swept" in err
-    assert "Bo Derek" not in repr(repository.read_ledger("u11"))
-    assert ledger.marks(1) == []
+    assert "Bo Derek" not in repr(ledger.read_all("u11"))
+    assert erasure_marks.marks(1) == []
 
 
 def test_a_ban_that_would_have_ended_and_an_unknown_player_are_refused(twelve, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import threading
@@ -9,10 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from scores.board import services
-from scores.moderation import moderating
+from scores.board import writing
+from scores.board.scoreboard import PlayerLocks
+from scores.moderation import moderating, review
 from scores.rules import audit_trail
 from scores.rules.actions import Action
+from scores.rules.commits import Commit, Contended, EntryExists, Undecided
 from scores.rules.entries import Entry
 from scores.rules.errors import (
     Conflict,
@@ -26,8 +29,9 @@ from scores.rules.errors import (
     VersionMoved,
 )
 from scores.rules.players import MAX_SCORE
-from scores.stores import repository
-from scores.upkeep import reconcile
+from scores.stores import ledger
+from scores.stores.players import PlayerTable
+from scores.upkeep import rebuild, verify
 from tools.testing import stage
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -36,17 +40,23 @@ pytestmark = pytest.mark.usefixtures("stores")
 @pytest.fixture
 def player():
     stage.add("ann", 10)
-    return repository.read_player("ann")
+    return stage.scoreboard().players.read("ann")
 
 
 def moderate(action=Action.HIDE, *, user_id="ann", actor="mod", reason="because", version=1, **options):
     return moderating.moderate(
-        user_id=user_id, action=action, actor=actor, reason=reason, expected_version=version, **options
+        stage.scoreboard(),
+        user_id=user_id,
+        action=action,
+        actor=actor,
+        reason=reason,
+        expected_version=version,
+        **options,
     )
 
 
 def unchanged():
-    return repository.read_player("ann").version == 1 and len(repository.read_ledger("ann")) == 1
+    return stage.scoreboard().players.read("ann").version == 1 and len(ledger.read_all("ann")) == 1
 
 
 # --- Refused --------------------------------------------------------------------------------------------
@@ -81,12 +91,12 @@ def test_nothing_is_done_to_a_player_who_does_not_exist(action):
     options = {Action.ADJUST: {"amount": 5}, Action.RENAME: {"name": "Bo"}}.get(action, {})
     with pytest.raises(Refused, match="no player"):
         moderate(action, user_id="nobody", version=0, **options)
-    assert repository.read_player("nobody") is None
+    assert not stage.scoreboard().players.read("nobody").version
 
 
 def test_players_need_no_reason_for_their_own_name_and_are_the_actor(player):
-    moderating.rename(user_id="ann", name="Ann")
-    (entry,) = [e for e in repository.read_ledger("ann") if e.actor]
+    moderating.rename(stage.scoreboard(), user_id="ann", name="Ann")
+    (entry,) = [e for e in ledger.read_all("ann") if e.actor]
     assert (entry.kind, entry.actor, entry.reason) == ("rename", "ann", "")
 
 
@@ -105,7 +115,7 @@ ONCE = {
 def test_a_repeated_order_is_one_action(player, action):
     versions = {moderate(action, entry_id="MOD#1", **ONCE[action]).version for _ in range(3)}
     assert versions == {2}
-    assert len(repository.read_ledger("ann")) == 2
+    assert len(ledger.read_all("ann")) == 2
 
 
 def test_a_double_click_at_the_same_instant_is_one_action(player):
@@ -117,8 +127,8 @@ def test_a_double_click_at_the_same_instant_is_one_action(player):
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(click, range(8))) == {15}
-    assert len(repository.read_ledger("ann")) == 2
-    assert reconcile.verify_ledger() == (1, [])
+    assert len(ledger.read_all("ann")) == 2
+    assert verify.verify_ledger(stage.scoreboard()) == (1, [])
 
 
 @pytest.mark.parametrize(
@@ -136,12 +146,12 @@ def test_the_id_of_one_action_cannot_be_used_for_another(player, other):
     moderate(**order)
     with pytest.raises(KeyReused):
         moderate(**order | other)
-    assert repository.read_player("ann").score == 15
-    assert len(repository.read_ledger("ann")) == 2
+    assert stage.scoreboard().players.read("ann").score == 15
+    assert len(ledger.read_all("ann")) == 2
 
 
 def test_a_repeated_ban_may_count_its_end_from_its_own_now_but_not_end_another_day(player):
-    until = services.now_ms() + 86_400_000
+    until = stage.scoreboard().now_ms() + 86_400_000
     moderate(Action.BAN, until=until, entry_id="MOD#1")
     assert moderate(Action.BAN, until=until + 900, entry_id="MOD#1").banned_until == until
     for other in (until + 86_400_000, None):
@@ -150,11 +160,11 @@ def test_a_repeated_ban_may_count_its_end_from_its_own_now_but_not_end_another_d
 
 
 def test_the_ledger_is_append_only_also_for_an_entry_of_the_same_id(player):
-    (first,) = repository.read_ledger("ann")
+    (first,) = ledger.read_all("ann")
     again = Entry("ann", first.entry_id, "hide", 0, 10, 2, 9, 0, actor="mod", reason="x")
-    with pytest.raises(repository.EntryExists):
-        repository.commit(again, player, player, floor=0, now=9)
-    assert repository.read_ledger("ann") == [first]
+    with pytest.raises(EntryExists):
+        stage.scoreboard().players.commit(Commit(again, player, player, 9), floor=0)
+    assert ledger.read_all("ann") == [first]
 
 
 def test_without_an_expected_version_a_player_who_keeps_scoring_can_be_banned(player):
@@ -176,8 +186,8 @@ def test_without_an_expected_version_a_player_who_keeps_scoring_can_be_banned(pl
         stop.set()
         for thread in cheats:
             thread.join()
-    assert repository.read_player("ann") == banned
-    assert reconcile.verify_ledger() == (1, [])
+    assert stage.scoreboard().players.read("ann") == banned
+    assert verify.verify_ledger(stage.scoreboard()) == (1, [])
 
 
 # --- Tried again ----------------------------------------------------------------------------------------
@@ -185,7 +195,7 @@ def test_without_an_expected_version_a_player_who_keeps_scoring_can_be_banned(pl
 
 def failing(monkeypatch, *failures, then_write=False):
     """The next commits end in these failures; those in `then_write` mode after having been written."""
-    commit, left = repository.commit, list(failures)
+    commit, left = PlayerTable.commit, list(failures)
 
     def fail(*args, **kwargs):
         if left:
@@ -195,25 +205,25 @@ def failing(monkeypatch, *failures, then_write=False):
             raise failure
         commit(*args, **kwargs)
 
-    monkeypatch.setattr(repository, "commit", fail)
+    monkeypatch.setattr(PlayerTable, "commit", fail)
 
 
-@pytest.mark.parametrize("failure", [repository.Contended, Throttled, repository.Undecided])
+@pytest.mark.parametrize("failure", [Contended, Throttled, Undecided])
 def test_a_passing_failure_is_tried_again(player, monkeypatch, failure):
     failing(monkeypatch, failure(), failure())
     assert moderate(Action.ADJUST, amount=5).score == 15
-    assert len(repository.read_ledger("ann")) == 2
+    assert len(ledger.read_all("ann")) == 2
 
 
 def test_an_action_whose_answer_was_lost_is_done_once_and_reported_as_done(player, monkeypatch):
-    failing(monkeypatch, repository.Undecided(), then_write=True)
+    failing(monkeypatch, Undecided(), then_write=True)
     assert moderate(Action.ADJUST, amount=5).score == 15
-    assert len(repository.read_ledger("ann")) == 2
+    assert len(ledger.read_all("ann")) == 2
 
 
 def test_whatever_fails_and_how_often_each_action_is_done_once(player, monkeypatch):
-    monkeypatch.setattr(services, "DEADLINE_S", 0.2)
-    dice, commit = random.Random(7), repository.commit
+    monkeypatch.setattr(writing, "DEADLINE_S", 0.2)
+    dice, commit = random.Random(7), PlayerTable.commit
     struck = []
 
     def unlucky(*args, **kwargs):
@@ -222,11 +232,11 @@ def test_whatever_fails_and_how_often_each_action_is_done_once(player, monkeypat
             commit(*args, **kwargs)
         if not written or dice.random() < 0.5:
             struck.append(written)
-            raise repository.Undecided if written else dice.choice([repository.Undecided, Throttled])()
+            raise Undecided if written else dice.choice([Undecided, Throttled])()
 
-    monkeypatch.setattr(repository, "commit", unlucky)
+    monkeypatch.setattr(PlayerTable, "commit", unlucky)
     for number in range(20):
-        version = repository.read_player("ann").version
+        version = stage.scoreboard().players.read("ann").version
         order = {"amount": 2**number, "entry_id": f"MOD#{number}", "version": version}
         while True:
             try:
@@ -235,14 +245,14 @@ def test_whatever_fails_and_how_often_each_action_is_done_once(player, monkeypat
             except Unavailable:
                 pass
     assert set(struck) == {True, False}
-    assert repository.read_player("ann").score == 10 + 2**20 - 1
-    assert len(repository.read_ledger("ann")) == 21
-    assert reconcile.verify_ledger() == (1, [])
+    assert stage.scoreboard().players.read("ann").score == 10 + 2**20 - 1
+    assert len(ledger.read_all("ann")) == 21
+    assert verify.verify_ledger(stage.scoreboard()) == (1, [])
 
 
-@pytest.mark.parametrize(("failure", "error"), [(repository.Contended, Conflict), (Throttled, Throttled)])
+@pytest.mark.parametrize(("failure", "error"), [(Contended, Conflict), (Throttled, Throttled)])
 def test_a_failure_that_stays_is_an_error_in_time_and_changes_nothing(player, monkeypatch, failure, error):
-    monkeypatch.setattr(services, "DEADLINE_S", 0.2)
+    monkeypatch.setattr(writing, "DEADLINE_S", 0.2)
     failing(monkeypatch, *[failure() for _ in range(100)])
     with pytest.raises(error):
         moderate(Action.ADJUST, amount=5)
@@ -251,40 +261,33 @@ def test_a_failure_that_stays_is_an_error_in_time_and_changes_nothing(player, mo
 
 def test_an_unknown_outcome_names_the_id_with_which_it_is_done_once(player, monkeypatch):
     with monkeypatch.context() as lost:
-        lost.setattr(services, "DEADLINE_S", 0.2)
-        failing(lost, *[repository.Undecided() for _ in range(100)])
+        lost.setattr(writing, "DEADLINE_S", 0.2)
+        failing(lost, *[Undecided() for _ in range(100)])
         with pytest.raises(OutcomeUnknown, match="MOD#form-1"):
             moderate(Action.ADJUST, amount=5, entry_id="MOD#form-1")
     assert moderate(Action.ADJUST, amount=5, entry_id="MOD#form-1").score == 15
 
 
 def test_a_table_that_goes_away_after_an_unknown_try_leaves_it_unknown(player, monkeypatch):
-    reads = iter([repository.read_player("ann")])
-
-    def away(user_id):
-        for known in reads:
-            return known
-        raise Unavailable
-
-    failing(monkeypatch, repository.Undecided())
-    monkeypatch.setattr(repository, "read_player", away)
+    failing(monkeypatch, Undecided(), Unavailable())
     with pytest.raises(OutcomeUnknown):
         moderate()
 
 
 def test_a_stale_form_is_refused_also_when_the_player_moves_in_between(player, monkeypatch):
-    read = repository.read_entry
+    commit = PlayerTable.commit
 
-    def slow(*args):
-        stage.add("ann", 1, "meanwhile")
-        return read(*args)
+    def slow(*args, **options):
+        with monkeypatch.context() as other_process:
+            other_process.setattr(PlayerTable, "commit", commit)
+            stage.add("ann", 1, "meanwhile")
+        commit(*args, **options)
 
-    monkeypatch.setattr(repository, "read_entry", slow)
-    with monkeypatch.context() as unlocked:
-        unlocked.setattr(services, "one_at_a_time", lambda user_id: threading.Lock())  # another process
-        with pytest.raises(VersionMoved):
-            moderate(version=1)
-    assert [e.kind for e in repository.read_ledger("ann")] == ["update", "update"]
+    monkeypatch.setattr(PlayerTable, "commit", slow)
+    monkeypatch.setattr(PlayerLocks, "hold", lambda *_: contextlib.nullcontext())
+    with pytest.raises(VersionMoved):
+        moderate(version=1)
+    assert [e.kind for e in ledger.read_all("ann")] == ["update", "update"]
 
 
 # --- Looking ahead --------------------------------------------------------------------------------------
@@ -293,8 +296,8 @@ def test_a_stale_form_is_refused_also_when_the_player_moves_in_between(player, m
 def test_a_preview_shows_what_the_action_then_does(player):
     for number in range(12):
         stage.add(f"u{number:02}", 100 + number)
-    reconcile.rebuild_ranking()
-    seen = moderating.preview(user_id="u11", action=Action.BAN)
+    rebuild.rebuild_ranking(stage.scoreboard())
+    seen = review.preview(stage.scoreboard(), user_id="u11", action=Action.BAN)
     assert [row.user_id for row in seen.rows_before] == [f"u{n:02}" for n in range(11, 1, -1)]
     assert [row.user_id for row in seen.rows_after] == [f"u{n:02}" for n in range(10, 0, -1)]
     assert stage.board().rows == seen.rows_before
@@ -303,23 +306,24 @@ def test_a_preview_shows_what_the_action_then_does(player):
 
 
 def test_a_preview_needs_no_redis(player, monkeypatch):
-    from scores.stores.ranking import Ranking, RankingUnavailable
+    from scores.stores.cache import RankingUnavailable
+    from scores.stores.ranking import Ranking
 
     def away(*args, **kwargs):
         raise RankingUnavailable("away")
 
     monkeypatch.setattr(Ranking, "top", away)
-    seen = moderating.preview(user_id="ann", action=Action.ADJUST, amount=-3)
+    seen = review.preview(stage.scoreboard(), user_id="ann", action=Action.ADJUST, amount=-3)
     assert (seen.before.score, seen.after.score, seen.rows_after[0].score) == (10, 7, 7)
     with pytest.raises(Refused):
-        moderating.preview(user_id="ann", action=Action.UNHIDE)
+        review.preview(stage.scoreboard(), user_id="ann", action=Action.UNHIDE)
     with pytest.raises(Invalid):
-        moderating.preview(user_id="ann", action=Action.ADJUST)
+        review.preview(stage.scoreboard(), user_id="ann", action=Action.ADJUST)
 
 
 def test_before_and_after_are_on_record(player):
     moderate(Action.BAN, until=4 * 10**12)
-    (entry,) = [e for e in repository.read_ledger("ann") if e.actor]
+    (entry,) = [e for e in ledger.read_all("ann") if e.actor]
     assert json.loads(entry.before) == {"score": 10, "name": None, "state": "active", "bannedUntil": None}
     assert json.loads(entry.after) == {
         "score": 10,

@@ -47,14 +47,14 @@ from scores.rules.players import Player, RuleError, State
 )
 def test_an_order_that_makes_no_sense_is_invalid(options):
     order = {"user_id": "ann", "action": Action.HIDE, "actor": "mod", "reason": "because"}
-    assert requests.checked(**order).action is Action.HIDE
+    assert requests.checked_request(**order).action is Action.HIDE
     with pytest.raises(Invalid):
-        requests.checked(**order | options)
+        requests.checked_request(**order | options)
 
 
 def test_a_reason_is_kept_in_one_form():
     reason = "  Cafe\u0301 closed\r\nfor\tgood 🏳️‍🌈 \n"
-    order = requests.checked(user_id="ann", action=Action.HIDE, actor="mod", reason=reason)
+    order = requests.checked_request(user_id="ann", action=Action.HIDE, actor="mod", reason=reason)
     assert order.reason == "Café closed\nfor good 🏳️‍🌈"
 
 

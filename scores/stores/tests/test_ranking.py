@@ -5,15 +5,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scores.rules.boards import rows_of
+from scores.rules.boards import DEFAULT_BOARD, rows_of
 from scores.rules.players import MAX_MS, MAX_SCORE, Player, State, in_order
-from scores.stores import ranking
-from scores.stores.ranking import Breaker, Ranking, RankingUnavailable
+from scores.stores import cache, ranking
+from scores.stores.cache import Breaker, RankingUnavailable
+from scores.stores.ranking import Ranking
+from tools.testing import stage
 
 
 @pytest.fixture
 def ranked(stores) -> Ranking:
-    return ready(Ranking("test"))
+    return ready(ranking_of("test"))
+
+
+def ranking_of(generation: str) -> Ranking:
+    return Ranking(stage.scoreboard().cache, DEFAULT_BOARD, generation)
 
 
 def ready(new: Ranking) -> Ranking:
@@ -40,7 +46,7 @@ VERSIONS = st.lists(
 @given(history=VERSIONS, seed=st.randoms(use_true_random=False))
 def test_late_repeated_and_reordered_merges_end_alike(ranked, history, seed):
     newest = {p.user_id: p for p in sorted(history, key=lambda p: p.version)}
-    other = ready(Ranking(f"test-{time.monotonic_ns()}"))
+    other = ready(ranking_of(f"test-{time.monotonic_ns()}"))
     shuffled = history + seed.sample(history, len(history) // 2)
     seed.shuffle(shuffled)
     for player in shuffled:
@@ -84,7 +90,7 @@ def test_the_largest_numbers_come_back_exactly(ranked):
 
 
 def test_until_it_is_ready_it_merges_and_says_nothing(stores):
-    young = Ranking("test")
+    young = ranking_of("test")
     assert young.merge([Player("ann", 5, 1, 1)]) == ranking.Merge(1, None)
     assert young.board() is None
     assert [row.user_id for row in ready(young).board().rows] == ["ann"]
@@ -92,15 +98,15 @@ def test_until_it_is_ready_it_merges_and_says_nothing(stores):
 
 @pytest.mark.parametrize("lost", ["all", "half"])
 def test_who_began_before_the_data_were_lost_cannot_declare_it_ready(stores, lost):
-    young = Ranking("test")
+    young = ranking_of("test")
     epoch = young.epoch()
     assert young.epoch() == epoch
     young.merge([Player("ann", 5, 1, 1)])
     if lost == "all":
-        ranking._client().flushall()
+        stage.scoreboard().cache.client.flushall()
     else:
         ready(young)
-        ranking._client().delete(young._key("players"))
+        stage.scoreboard().cache.client.delete(young._key("players"))
         assert young.board() is None
     assert young.mark(epoch, full=True) is None
     assert not young.is_ready() and not young.is_full()
@@ -108,7 +114,7 @@ def test_who_began_before_the_data_were_lost_cannot_declare_it_ready(stores, los
 
 
 def test_a_lock_is_given_back_by_its_holder_only(stores):
-    young = Ranking("test")
+    young = ranking_of("test")
     lost = young.lock("scan", 1)
     time.sleep(0.01)
     held = young.lock("scan", 1000)
@@ -140,7 +146,7 @@ def test_the_floor_is_in_force_for_ten_seconds(ranked):
     assert ranked.guess("nobody") == (None, 70)
     assert 0 <= ranked.floor_age_s() < 1
     eleven_s_ago = int(time.time() * 1e6) - 11_000_000
-    ranking._client().set(ranked._key("floor"), f"70|{eleven_s_ago}")
+    stage.scoreboard().cache.client.set(ranked._key("floor"), f"70|{eleven_s_ago}")
     assert ranked.guess("nobody") == (None, 0)
     assert ranked.floor_age_s() > 10
 
@@ -161,7 +167,7 @@ def test_a_player_who_is_not_in_the_table_is_dropped_at_that_version_only(ranked
 
 def test_half_of_the_data_gone_means_start_over(ranked):
     ranked.merge([Player("ann", 5, 3, 1)])
-    ranking._client().delete(ranked._key("players"))
+    stage.scoreboard().cache.client.delete(ranked._key("players"))
     assert ranked.merge([Player("bob", 5, 1, 1)]) == ranking.Merge(1, None)
     assert ranked.board() is None
 
@@ -194,10 +200,10 @@ def test_the_breaker_skips_for_a_second_after_two_failures_then_probes():
     breaker.before()  # the probe
     with pytest.raises(RankingUnavailable):
         breaker.before()
-    ranking.repair_wanted.clear()
+    breaker.repair_wanted.clear()
     breaker.succeeded()
     breaker.before()
-    assert ranking.repair_wanted.is_set()
+    assert breaker.repair_wanted.is_set()
 
 
 def test_a_ranking_that_was_lost_is_in_doubt_for_a_while():
@@ -209,7 +215,7 @@ def test_a_ranking_that_was_lost_is_in_doubt_for_a_while():
     breaker.failed(lost=True)
     breaker.succeeded()
     assert breaker.in_doubt, "a failover, maybe"
-    clock.now = ranking.DOUBT_S
+    clock.now = cache.DOUBT_S
     assert not breaker.in_doubt
     breaker.failed()
     breaker.failed()

@@ -7,11 +7,12 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from scores.board import merging, services
-from scores.board.tests.test_services import moderate
+from scores.board import reading
+from scores.board.tests.test_adding import moderate
 from scores.rules.actions import Action
-from scores.stores import dynamodb, ranking, repository, tables
-from scores.upkeep import reconcile
+from scores.rules.errors import Unavailable
+from scores.stores import dynamodb, tables
+from scores.upkeep import reconcile, verify
 from tools.testing import stage
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -36,12 +37,12 @@ def restore(items):
 
 
 def reconcile_now():
-    ranking._client().delete(merging.current_ranking()._key("lock:reconcile"))
-    return reconcile.reconcile_ranking()
+    stage.scoreboard().cache.client.delete(stage.scoreboard().ranking()._key("lock:reconcile"))
+    return reconcile.reconcile_ranking(stage.scoreboard())
 
 
 def test_a_restored_table_is_not_outvoted_by_the_cache_that_survived_it():
-    reconcile.reconcile_ranking()
+    reconcile.reconcile_ranking(stage.scoreboard())
     for number in range(12):
         stage.add(f"u{number:02}", 10 + number)
     kept = backup()
@@ -54,24 +55,24 @@ def test_a_restored_table_is_not_outvoted_by_the_cache_that_survived_it():
     reconcile_now()
     assert stage.board().rows != stage.true_rows(), "without a new generation the newer version counts"
 
-    before = repository.read_state().generation
+    before = stage.scoreboard().players.read_state().generation
     out = StringIO()
     call_command("create_tables", "--restored", stdout=out)
     assert "switched on TTL of ScoreLedger" in out.getvalue() and "a new generation" in out.getvalue()
-    assert repository.read_state().generation != before
+    assert stage.scoreboard().players.read_state().generation != before
     reconcile_now()
     reconcile_now()
-    assert services.get_board().rows == stage.true_rows()
+    assert reading.get_board(stage.scoreboard()).rows == stage.true_rows()
     assert [row.user_id for row in stage.true_rows()][:2] == ["u11", "u10"]
 
     # Life goes on from there: versions and ledger follow the restored ones.
     assert stage.add("u03", 1) == 14
-    assert reconcile.verify_ledger() == (12, [])
-    assert services.get_board().rows == stage.true_rows()
+    assert verify.verify_ledger(stage.scoreboard()) == (12, [])
+    assert reading.get_board(stage.scoreboard()).rows == stage.true_rows()
 
 
 def test_without_tables_there_is_no_generation_to_begin():
     for model in TABLES:
         model.delete_table()
-    with pytest.raises(repository.Unavailable, match="create_tables"):
-        repository.begin_generation(services.now_ms())
+    with pytest.raises(Unavailable, match="create_tables"):
+        stage.scoreboard().players.begin_generation(stage.scoreboard().now_ms())

@@ -19,7 +19,6 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "scoreboard_site.settings"
 from daphne.server import twisted_loop
 
 from realtime.frames import text_frame
-from realtime.hub import hub
 from realtime.server import registry, server
 from realtime.server.websocket import BoardSocket
 from scoreboard_site.asgi import application
@@ -76,7 +75,7 @@ async def main() -> None:
 
 if __name__ == "__main__":
     setattr(server, "Registry", Watched)  # noqa: B010 - mypy
-    hub.source = lambda seen: ours._board
+    application.live.hub.source = lambda seen: ours._board
     asyncio.set_event_loop(twisted_loop)
     task = twisted_loop.create_task(main())
-    server.run(application, server.Options(port=int(sys.argv[1])))
+    server.run(application, application.live, server.Options(port=int(sys.argv[1])))

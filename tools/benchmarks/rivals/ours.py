@@ -15,7 +15,6 @@ from scoreboard_site.asgi import application
 from tools.benchmarks.rivals.driver import ROWS, drive, now_us
 
 from realtime.server import server  # isort: skip
-from realtime.hub import hub
 from scores.rules.boards import Board, Row
 
 _rows = tuple(Row(r["rank"], r["userId"], r["name"], r["score"]) for r in ROWS)
@@ -26,17 +25,17 @@ async def publish() -> None:
     global _board
     now = now_us()
     _board = dataclasses.replace(_board, revision=now, as_of=now // 1000)
-    await hub.show(_board)
+    await application.live.hub.show(_board)
 
 
 def main(port: int, plain: bool) -> None:
-    hub.source = lambda seen: _board
+    application.live.hub.source = lambda seen: _board
     asyncio.set_event_loop(twisted_loop)
     task = twisted_loop.create_task(drive(publish))
     if plain:
         Server(application, endpoints=[f"tcp:{port}:interface=127.0.0.1:backlog=4096"]).run()
     else:
-        server.run(application, server.Options(port=port))
+        server.run(application, application.live, server.Options(port=port))
     task.cancel()
 
 

@@ -58,46 +58,36 @@ def _fill(count: int, env: dict[str, str], valkey: Part, prefix: str) -> World:
     django.setup()
     from scores.identity import local_issuer
     from scores.identity.verifier import WRITE_SCOPE
+    from scores.rules.boards import DEFAULT_BOARD
     from scores.rules.players import in_order
-    from scores.stores import ranking as door
+    from scores.stores.cache import Cache
+    from scores.stores.ranking import Ranking
     from tools.benchmarks.ranks import BATCH, made_up
 
     everybody = in_order(made_up(count))
     chosen = everybody[:TOP] + random.Random(1).sample(everybody[TOP:], min(SAMPLE, max(0, count - TOP)))
     generation = _store(env["DYNAMODB_ENDPOINT_URL"], f"{prefix}UserScores", chosen, everybody)
-    redis = _use_redis(valkey.url)
-    board = door.Ranking(generation)
+    cache = Cache(valkey.url)
+    board = Ranking(cache, DEFAULT_BOARD, generation)
     epoch = board.epoch()
     rest = iter(everybody)
     while batch := list(itertools.islice(rest, BATCH)):
         board.merge(batch)
     board.mark(epoch, full=True)
-    redis.close()
+    cache.close()
     stored = [player.user_id for player in chosen]
     some = stored[:: max(1, len(stored) // WITH_TOKENS)]
     tokens = {user_id: local_issuer.mint(user_id) for user_id in some}
     return World(env, local_issuer.mint("bench", WRITE_SCOPE), valkey, stored, some, tokens)
 
 
-def _use_redis(url: str) -> Any:
-    """Point the ranking's door of this process to another Redis."""
-    from django.conf import settings
-
-    from scores.stores import ranking as door
-
-    settings.REDIS_URL = url
-    door._client.cache_clear()
-    door._script.cache_clear()
-    return door._client()
-
-
 def _store(url: str, table: str, chosen: list[Any], everybody: list[Any]) -> str:
-    """Write the chosen players as repository.commit would, and the floor; the table's generation."""
+    """Write the chosen players as PlayerTable.commit would, and the floor; the table's generation."""
     import botocore.session
 
-    from scores.rules.boards import BOARD_ID
+    from scores.rules.boards import DEFAULT_BOARD
     from scores.stores.tables import SCHEMA
-    from scores.upkeep.reconcile import FLOOR_RANK
+    from scores.upkeep.rebuild import FLOOR_RANK
 
     client = botocore.session.get_session().create_client(
         "dynamodb",
@@ -111,7 +101,7 @@ def _store(url: str, table: str, chosen: list[Any], everybody: list[Any]) -> str
     while batch := list(itertools.islice(players, 25)):
         requests = []
         for player in batch:
-            item = {"userId": {"S": player.user_id}, "board": {"S": BOARD_ID}, "state": {"S": "active"}}
+            item = {"userId": {"S": player.user_id}, "board": {"S": DEFAULT_BOARD}, "state": {"S": "active"}}
             item |= {
                 name: {"N": str(value)}
                 for name, value in {
@@ -125,10 +115,10 @@ def _store(url: str, table: str, chosen: list[Any], everybody: list[Any]) -> str
             if player.name:
                 item["name"] = {"S": player.name}
             if player.contends(floor):
-                item["contender"] = {"S": BOARD_ID}
+                item["contender"] = {"S": DEFAULT_BOARD}
             requests.append({"PutRequest": {"Item": item}})
         client.batch_write_item(RequestItems={table: requests})
-    key = {"userId": {"S": "#table"}, "board": {"S": BOARD_ID}}
+    key = {"userId": {"S": "#table"}, "board": {"S": DEFAULT_BOARD}}
     client.update_item(
         TableName=table,
         Key=key,

@@ -22,9 +22,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
-from scores.rules.boards import BOARD_ID
+from scores.rules.boards import DEFAULT_BOARD
 from scores.rules.players import Player, increased
-from scores.upkeep.reconcile import FLOOR_DUE_S, FLOOR_RANK
+from scores.upkeep.floor import FLOOR_DUE_S
+from scores.upkeep.rebuild import FLOOR_RANK
 
 #: Units per second of one partition (reads: tools/research/simulation/reads.py).
 WRITE_UNITS = 1000
@@ -44,7 +45,7 @@ Design = Callable[[Player, int], IndexKey]
 
 def constant(player: Player, floor: int) -> IndexKey:
     """All players under one partition key: the usual leaderboard index."""
-    return (BOARD_ID, player.rank_key) if player.visible else None
+    return (DEFAULT_BOARD, player.rank_key) if player.visible else None
 
 
 def sharded(shards: int) -> Design:
@@ -52,14 +53,14 @@ def sharded(shards: int) -> Design:
 
     def entry(player: Player, floor: int) -> IndexKey:
         shard = zlib.crc32(player.user_id.encode()) % shards
-        return (f"{BOARD_ID}#{shard}", player.rank_key) if player.visible else None
+        return (f"{DEFAULT_BOARD}#{shard}", player.rank_key) if player.visible else None
 
     return entry
 
 
 def sparse(player: Player, floor: int) -> IndexKey:
     """Ours: only contenders are indexed, as repository.commit does it."""
-    return (BOARD_ID, player.rank_key) if player.contends(floor) else None
+    return (DEFAULT_BOARD, player.rank_key) if player.contends(floor) else None
 
 
 class Partitions:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from realtime.background import RECONCILE_EVERY_S
+from realtime.process import RECONCILE_EVERY_S
 from scores.board.index_board import GOOD_FOR_S, NOMINEES
-from scores.upkeep.reconcile import FLOOR_DUE_S, FLOOR_RANK, NOMINATED
+from scores.upkeep.floor import FLOOR_DUE_S
+from scores.upkeep.rebuild import FLOOR_RANK
+from scores.upkeep.reconcile import NOMINATED
 
 #: Units per second of one partition.
 READ_UNITS = 3000

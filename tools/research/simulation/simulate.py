@@ -222,17 +222,17 @@ def _quantiles(activity: Any, design: Design, parts: int) -> tuple[str, ...]:
 
 def measured_costs() -> Costs:
     """Redis' own processor time for a board and for a poke, and our process' for a delivery."""
+    from scores.board.scoreboard import get_scoreboard
     from scores.rules.players import Player
-    from scores.stores import ranking as door
     from tools.research.simulation.tier import Costs, measured_delivery_s
 
-    board = door.Ranking("simulation")
+    board = get_scoreboard().use_generation("simulation")
     epoch = board.epoch()
     board.merge(
         Player(f"player-{n:032}", 1000 + n, 1, 1_700_000_000_000 + n, "Twelve chars") for n in range(200)
     )
     board.mark(epoch, full=True)
-    redis: Any = door._client()
+    redis: Any = get_scoreboard().cache.client
 
     def cost(work: Callable[[], object], times: int) -> float:
         before = redis.info("cpu")

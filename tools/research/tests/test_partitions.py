@@ -7,10 +7,11 @@ from collections import Counter
 
 import pytest
 
-from scores.rules.boards import BOARD_ID
+from scores.rules.boards import DEFAULT_BOARD
+from scores.rules.commits import Commit
 from scores.rules.entries import Entry
 from scores.rules.players import Player, State, increased
-from scores.stores import repository, tables
+from scores.stores import tables
 from tools.research.simulation.partitions import (
     Activity,
     Partitions,
@@ -20,6 +21,7 @@ from tools.research.simulation.partitions import (
     sharded,
     sparse,
 )
+from tools.testing import stage
 
 
 def accepted_per_s(rate, design, players=100_000, seconds=3, **world):
@@ -95,10 +97,11 @@ def test_the_models_index_is_the_one_that_the_table_has():
         after = increased(before, dice.randint(1, 30), 1_000 + number)
         key = f"k{number}"
         entry = Entry(user_id, key, "update", 1, after.score, after.version, number, before.reached_at)
-        repository.commit(entry, after, before, floor=floor, now=number)
+        stage.scoreboard().players.commit(Commit(entry, after, before, number), floor=floor)
         known[user_id], entries[user_id] = after, sparse(after, floor)
     indexed = {
-        item.user_id: (item.contender, item.rank_key) for item in tables.UserScore.top_scores.query(BOARD_ID)
+        item.user_id: (item.contender, item.rank_key)
+        for item in tables.UserScore.top_scores.query(DEFAULT_BOARD)
     }
     assert indexed == {user_id: key for user_id, key in entries.items() if key}
     assert 0 < len(indexed) < len(known)

@@ -13,13 +13,13 @@ import pytest
 from scores.identity import local_issuer
 from scores.identity.tests.test_cognito import Pool
 from scores.identity.verifier import WRITE_SCOPE
-from scores.stores import repository
 from tools.devstack.install.files import ROOT
 from tools.devstack.install.testtools import start_cognito
 from tools.devstack.processes.ports import free_port
 from tools.smoke.checks import IN_ORDER, redirect_to_https
 from tools.smoke.site import Site, client_for
 from tools.smoke.smoke import site_of
+from tools.testing import stage
 from tools.testing.nginx import nginx
 from tools.testing.processes import server
 from tools.testing.tls import make_certificate
@@ -83,7 +83,7 @@ def test_a_whole_deployment_is_well_and_its_faults_are_named(deployment):
             status, found, output = deployment.smoke()
             assert (status, list(found)) == (0, names), output
             assert all(found.values())
-            assert repository.read_player("smoke-test").score == 1
+            assert stage.scoreboard().players.read("smoke-test").score == 1
         # A proxy that speaks no WebSocket and lets everything be cached.
         upgrade = "proxy_set_header Upgrade $http_upgrade;"
         caching = 'proxy_hide_header Cache-Control; add_header Cache-Control "max-age=600";'
@@ -100,7 +100,7 @@ def test_a_whole_deployment_is_well_and_its_faults_are_named(deployment):
         "board",
         "cache headers",
     }, output
-    assert repository.read_player("smoke-test").score == 2
+    assert stage.scoreboard().players.read("smoke-test").score == 2
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_a_private_board_is_looked_at_by_a_client_that_signs_in_at_the_token_end
         status, found, output = deployment.smoke(**who)
         assert (status, len(found)) == (0, len(IN_ORDER)), output
         assert "private, no-store" in output
-        assert repository.read_player("smoke-test").score == 1
+        assert stage.scoreboard().players.read("smoke-test").score == 1
         status, found, output = deployment.smoke(**who | {"SMOKE_CLIENT_SECRET": "not-the-secret"})
     assert (status, found) == (2, {}) and "signing in: 127.0.0.1" in output
 

@@ -60,12 +60,13 @@ PAYLOADS = [
 def store_name(user_id: str, name: str) -> None:
     """Put a name into the table past all validation, as a careless import would."""
     from scores.board import merging
+    from scores.rules.commits import Commit
     from scores.rules.entries import Entry
-    from scores.stores import repository
+    from tools.testing import stage
 
     def store() -> None:
-        player = repository.read_player(user_id)
-        assert player is not None
+        player = stage.scoreboard().players.read(user_id)
+        assert player.version
         named = dataclasses.replace(player, name=name, version=player.version + 1)
         entry = Entry(
             user_id,
@@ -78,8 +79,8 @@ def store_name(user_id: str, name: str) -> None:
             previous_at=player.reached_at,
             actor="import",
         )
-        repository.commit(entry, named, player, floor=0, now=player.reached_at)
-        merging.merge([named])
+        stage.scoreboard().players.commit(Commit(entry, named, player, player.reached_at), floor=0)
+        merging.merge(stage.scoreboard(), [named])
 
     with ThreadPoolExecutor(1) as pool:  # Playwright occupies the loop of this thread
         pool.submit(store).result()
