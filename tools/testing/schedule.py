@@ -66,6 +66,8 @@ class LongestFirst(LoadScopeScheduling):
                 return
             self.collection = next(iter(self.registered_collections.values()))
             self._fill()
+            for node in self.nodes[: len(self.workqueue)]:  # one for each before anybody has two
+                self._assign_work_unit(node)
         for node in self.nodes:
             self._reschedule(node)
 
