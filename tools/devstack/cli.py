@@ -18,8 +18,8 @@ from tools.devstack.processes import children
 
 # Tests choose throw-away stores themselves; those of the person's shell must not leak in.
 STORE_VARIABLES = {"PORT", "DATA_DIR", "DYNAMODB_ENDPOINT_URL", "REDIS_URL", "DATABASE_URL"}
-#: How the whole suite runs: on more workers than cores, as tests wait half of their time.
-WHOLE_SUITE = ["-n", "3", "--durations=10", "--durations-min=1"]
+#: How the whole suite runs: on a worker more than there are cores, as tests also wait.
+WHOLE_SUITE = ["-n", str(min(6, (os.cpu_count() or 1) + 1)), "--durations=10", "--durations-min=1"]
 #: Verbs that are a module of their own: what to run, and the help text.
 MODULES = {
     "bench-start": ("tools.benchmarks.start", "measure the first `make run`, and what it fetches"),
