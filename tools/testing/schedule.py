@@ -51,11 +51,12 @@ def write_plan(items: list[pytest.Item], file: Path) -> None:
     file.write_text(json.dumps({item.nodeid: unit_of(item) for item in items}))
 
 
-class LongestFirst(LoadScopeScheduling):
+class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]
     """Hands out the units of the plan; those of ALONE when one worker is left and all others have ended."""
 
     def __init__(self, config: pytest.Config, plan: Path) -> None:
         super().__init__(config)
+        self.collection: list[str] | None = None
         self._file = plan
         self._plan: dict[str, str] = {}
         self._alone: dict[str, bool] = {}
@@ -101,14 +102,14 @@ class LongestFirst(LoadScopeScheduling):
         return bool(self.workqueue)
 
     def remove_node(self, node: WorkerController) -> str | None:
-        crashed = super().remove_node(node)
+        crashed: str | None = super().remove_node(node)
         for other in self.nodes:
             self._reschedule(other)
         return crashed
 
     @property
     def tests_finished(self) -> bool:
-        return not self._alone and super().tests_finished
+        return not self._alone and bool(super().tests_finished)
 
     @property
     def has_pending(self) -> bool:
