@@ -8,7 +8,7 @@ STACK = exec $(PYTHON) -m tools
 RANDOM_MIX = $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint token verify load simulate bench-start bench-path bench-fanout bench-neighbours bench-frames \
+.PHONY: help run test check lint token verify load simulate bench-start bench-path bench-fanout bench-neighbours bench-frames \
 	bench-ranks bench-growth bench-rivals faults soak smoke costs screenshots synth deploy diff destroy audit \
 	lock clean
 
@@ -20,6 +20,9 @@ run: ## start everything: http://127.0.0.1:8000 (PORT=, DATA_DIR=, DEMO=1 for si
 
 test: ## lint, then run all tests with real stores (ARGS="-k name" for some of them)
 	@$(STACK) test --args='$(ARGS)'
+
+check: ## lint, types and the unit tests, in a minute
+	@$(STACK) check
 
 lint: ## ruff and mypy
 	@$(STACK) lint

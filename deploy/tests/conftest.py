@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,16 @@ from tools.devstack.processes.cognito import start_cognito
 from tools.devstack.processes.part import Part
 
 Assemblies = Mapping[str, Assembly]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):  # a worker of pytest-xdist
+        session.config.workeroutput["unproved"] = sorted(sandbox.unproved)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    sandbox.unproved.update(getattr(node, "workeroutput", {}).get("unproved", ()))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -52,32 +63,45 @@ VARIANTS = {
 }
 
 
-@pytest.fixture(scope="session")
+#: Several in one process, which loads the CDK once.
+_MAKE = """
+import json, sys, aws_cdk
+from app import build
+for folder, context in json.loads(sys.argv[1]).items():
+    one = aws_cdk.App(outdir=folder, context=context)
+    build(one)
+    one.synth()
+"""
+
+
+@pytest.fixture(scope="package")
 def variants(tmp_path_factory: pytest.TempPathFactory) -> Assemblies:
-    """All of them, each in a folder of its name; two at a time."""
+    """All of them, each in a folder of its name; the first as `make synth` makes it."""
     folder = tmp_path_factory.mktemp("cdk")
     prefix = sandbox.without_network()
-    deploying.tools()
+    first, *others = VARIANTS
+    given = json.loads((deploying.DEPLOY / "cdk.json").read_text())["context"] | deploying.EXAMPLE
+    contexts = json.dumps({str(folder / name): {**given, **VARIANTS[name]} for name in others})
+    command = [*prefix, str(deploying.tools() / "python"), "-c", _MAKE, contexts]
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(children.run, command, cwd=deploying.DEPLOY, env=deploying.environment())
+        deploying.synthesize(folder / first, {**deploying.EXAMPLE, **VARIANTS[first]}, prefix=prefix)
+        code, output = made.result()
+    assert code == 0, output
+    return {name: Assembly(folder / name) for name in VARIANTS}
 
-    def make(name: str) -> Assembly:
-        deploying.synthesize(folder / name, {**deploying.EXAMPLE, **VARIANTS[name]}, prefix=prefix)
-        return Assembly(folder / name)
 
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(VARIANTS, pool.map(make, VARIANTS), strict=True))
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def assemblies(variants: Assemblies) -> Assemblies:
     return {name: variants[name] for name in ("dev", "prod")}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def dev(assemblies: Assemblies) -> Assembly:
     return assemblies["dev"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def prod(assemblies: Assemblies) -> Assembly:
     return assemblies["prod"]
 

@@ -19,6 +19,8 @@ from tools.devstack.processes.environment import for_parts
 
 # The tests start stores of their own. A store that the shell names must not reach them.
 STORE_VARIABLES = {"PORT", "DATA_DIR", "DYNAMODB_ENDPOINT_URL", "REDIS_URL", "DATABASE_URL"}
+#: How the whole suite runs: on a worker more than there are cores, as tests also wait.
+WHOLE_SUITE = ["-n", str(min(6, (os.cpu_count() or 1) + 1)), "--durations=10", "--durations-min=1"]
 #: Verbs that are a module of their own: what to run, and the help text.
 MODULES = {
     "bench-start": ("tools.benchmarks.first_start", "measure the first `make run` and its downloads"),
@@ -64,7 +66,7 @@ AWS_VERBS = {
     "destroy": "remove a deployment; asks first",
 }
 #: Verbs that need the development tools.
-DEV_VERBS = {"test", "lint", *MODULES} - {"smoke"}
+DEV_VERBS = {"test", "check", "lint", *MODULES} - {"smoke"}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -133,6 +135,7 @@ def parser() -> argparse.ArgumentParser:
     )
     test = verbs.add_parser("test", help="lint, then the whole test suite")
     test.add_argument("--args", default="", help="arguments for pytest, in one string")
+    verbs.add_parser("check", help="lint, then the tests that need no store and no second")
     verbs.add_parser("lint", help="ruff and mypy")
     token = verbs.add_parser("token", help="print an access token of the local issuer")
     token.add_argument("--user", required=True)
@@ -190,7 +193,19 @@ def test(options: argparse.Namespace) -> int:
         os.environ.pop(name, None)
     dynamodb_folder(), find_java(), find_valkey()
     found = lint(options)
-    return _call("-m", "pytest", *shlex.split(options.args)) or found
+    given = shlex.split(options.args)
+    return _call("-m", "pytest", *([] if chooses(given) else WHOLE_SUITE), *given) or found
+
+
+def chooses(arguments: Sequence[str]) -> bool:
+    """Whether these arguments of pytest choose some of the tests, or say themselves how many workers run."""
+    short = ("-k", "-m", "-n", "-p", "--lf", "--last-failed", "--ff", "--failed-first", "--pdb", "--co")
+    return any(word.startswith(short) or (ROOT / word.partition("::")[0]).exists() for word in arguments)
+
+
+def check(options: argparse.Namespace) -> int:
+    found = lint(options)
+    return _call("-m", "pytest", "--unit", "-q") or found
 
 
 def token(options: argparse.Namespace) -> int:
@@ -233,6 +248,7 @@ def _call(*arguments: str) -> int:
 VERBS = {
     "run": run,
     "test": test,
+    "check": check,
     "lint": lint,
     "token": token,
     "verify": verify,

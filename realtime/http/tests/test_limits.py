@@ -161,6 +161,7 @@ def test_connections_that_are_only_kept_alive_make_way_for_others(running_stores
             live(connected())
 
 
+@pytest.mark.alone
 def test_updates_above_the_limit_are_refused_at_once_and_nothing_else_is(web, token, dynamodb_pid):
     assert post(web, token, "ann", 1, "first").status_code == 200
     answers: list[tuple[float, httpx.Response]] = []

@@ -43,6 +43,7 @@ def told_to_come_back(viewer):
     return moment
 
 
+@pytest.mark.alone
 def test_requests_are_answered_sockets_get_1012_and_the_process_ends(token, dynamodb_pid):
     with ExitStack() as stack, server() as part, httpx.Client() as client, ThreadPoolExecutor(58) as pool:
         viewers = [stack.enter_context(RawViewer(part.port)).opened() for _ in range(50)]
@@ -147,6 +148,7 @@ def test_readiness_is_503_while_it_drains_also_on_a_connection_kept_alive(token)
         assert (answer.status, answer.headers["Connection"]) == (503, "close")
 
 
+@pytest.mark.alone
 def test_the_end_of_the_grace_period_ends_the_process(token, dynamodb_pid):
     command = ("manage.py", "serve", "--grace", "0.5", "--port")
     with server(command) as part, ThreadPoolExecutor(1) as pool:
@@ -167,6 +169,7 @@ def test_the_end_of_the_grace_period_ends_the_process(token, dynamodb_pid):
         assert any("the grace period is over" in line for line in part.last_lines)
 
 
+@pytest.mark.alone
 def test_a_second_signal_stops_at_once(token, dynamodb_pid):
     with server() as part, ThreadPoolExecutor(1) as pool:
         assert post(part, token, "ann", 1, "first").status_code == 200

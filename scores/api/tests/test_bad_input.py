@@ -61,6 +61,7 @@ def send(part, token, content_type, body):
 
 
 @pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.alone
 def test_it_is_refused_at_once_and_changes_nothing(part, name):
     status, content_type, body = REFUSED[name]
     token = local_issuer.mint("ann")

@@ -264,6 +264,7 @@ def test_a_moderation_outlasts_a_failure_on_the_way_to_redis(monkeypatch):
     assert stage.board().rows == () and stage.scoreboard().unmerged.first(10) == []
 
 
+@pytest.mark.alone
 def test_a_moderation_waits_for_redis_no_longer_than_others_need_to_notice_and_not_every_time(monkeypatch):
     add("ann", 10, "k1")
 

@@ -123,6 +123,7 @@ def shows_truth(*watchers):
     return all(watcher.rows() == truth for watcher in watchers)
 
 
+@pytest.mark.alone
 def test_every_action_shows_on_every_open_page_at_once_and_nobody_is_told_why(two):
     players = enter(14)
     with watching(two) as watchers:
@@ -172,6 +173,7 @@ def test_the_eleventh_moves_up_while_the_top_three_hundred_are_banned_one_after_
     assert all(stage.scoreboard().players.read(user_id).state is State.BANNED for user_id in answered)
 
 
+@pytest.mark.alone
 def test_a_ban_holds_in_every_process_and_leaves_every_page_while_redis_is_away(two, token):
     first, second, *_ = enter(12)
     valkey = pytest_plugin.part("valkey")

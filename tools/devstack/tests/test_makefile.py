@@ -20,7 +20,7 @@ def make():
 
 def test_help_lists_every_verb():
     listed = call(["make"]).stdout
-    verbs = ["run", "test", "lint", "token", "verify", "bench-path", "clean"]
+    verbs = ["run", "test", "check", "lint", "token", "verify", "bench-path", "clean"]
     assert all(f"  make {verb} " in listed for verb in verbs)
 
 

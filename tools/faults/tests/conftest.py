@@ -11,7 +11,7 @@ import pytest
 from tools.faults.stage import Stage
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stage() -> Iterator[Stage]:
     with tempfile.TemporaryDirectory(prefix="scoreboard-faults-") as folder, Stage(Path(folder)) as stage:
         yield stage

@@ -98,6 +98,7 @@ def test_axe_finds_nothing(gallery: Site, visitor: Visitor, scheme: Any, query: 
     visitor.complaints.clear()
 
 
+@pytest.mark.alone
 def test_lighthouse_is_content(gallery: Site):
     scores: dict[str, float] = {}
     for attempt in range(3):  # a busy machine can only lower the figures, or lose Lighthouse its Chromium
