@@ -15,7 +15,7 @@ from typing import Protocol, cast
 
 from realtime.frames import text_frame
 
-#: Viewers served between two turns of the event loop: less than half a millisecond of writes.
+#: Viewers served between two iterations of the event loop: less than half a millisecond of writes.
 BATCH = 64
 
 
@@ -42,14 +42,14 @@ class Viewer(Protocol):
 
 
 class DirectViewer(Viewer, Protocol):
-    """A viewer whose socket the loop writes to itself, while nothing stands before."""
+    """A viewer whose socket the loop writes to itself, as long as nothing is queued for it."""
 
     def cut_short(self, wire: bytes, sent: int) -> None:
         """Only `sent` bytes were taken, or the socket is broken (-1)."""
 
 
 class Audience:
-    """Viewers in the order of their coming. All methods run on the event loop."""
+    """Viewers in the order in which they connected. All methods run on the event loop."""
 
     def __init__(self) -> None:
         self._viewers: list[Viewer | None] = []
@@ -62,7 +62,7 @@ class Audience:
         return len(self._places)
 
     def add(self, viewer: Viewer) -> None:
-        # Not to a free place while a round is under way: who comes now gets that board by itself.
+        # The running round may still visit a free place, and a new viewer gets its board separately.
         if self._free and not self._rounds:
             place = self._free.pop()
             self._viewers[place] = viewer
@@ -79,13 +79,13 @@ class Audience:
             self._free.append(place)
 
     def write_through(self, viewer: DirectViewer, to: socket.socket | None) -> None:
-        """Write to this viewer's socket from now on; None: offer. Nothing happens if it has gone."""
+        """Write to this viewer's socket from now on; None: offer. Nothing happens for a viewer that left."""
         place = self._places.get(viewer)
         if place is not None:
             self._sockets[place] = to
 
     async def reach(self, frame: Frame, otherwise: Callable[[Viewer, Frame], None]) -> None:
-        """Write the frame to all who are here; `otherwise` for those who cannot be written to directly."""
+        """Write the frame to all viewers; call `otherwise` for those without a socket to write to."""
         self._rounds += 1
         try:
             end = len(self._sockets)
@@ -110,7 +110,8 @@ class Audience:
                     sent = -1
                 if sent == size:
                     continue
-            viewer = self._viewers[end - 1 - length_hint(sockets)]  # counting would cost those who take all
+            # Counting in the loop would slow down the common case.
+            viewer = self._viewers[end - 1 - length_hint(sockets)]
             if viewer is None:
                 continue
             if sent is None:

@@ -1,7 +1,7 @@
 """RFC 6455 on bytes: the frames we send, the frames we receive, the answer to a handshake key.
 
-Pure functions; imports nothing of ours. Clients of the board have nothing to say: their data frames are
-checked and dropped.
+Pure functions; imports nothing of ours. The board expects no messages from its clients: their data frames
+are checked and dropped.
 """
 
 from __future__ import annotations
@@ -60,33 +60,34 @@ def close_frame(code: int) -> bytes:
     return frame(CLOSE, code.to_bytes(2, "big"))
 
 
-def split_frames(data: bytes) -> tuple[list[Received], bytes]:
-    """The whole frames at the start of `data`, and the rest. Raises FrameError."""
-    frames = []
-    position = 0
-    while len(data) - position >= 2:
-        first, second = data[position], data[position + 1]
-        opcode, length = first & 0x0F, second & 0x7F
-        if first & 0x70 or not second & _MASKED or opcode not in (0, 1, 2, 8, 9, 10):
-            raise FrameError(PROTOCOL_ERROR)
-        if opcode >= CLOSE and (length > 125 or not first & _FIN):
-            raise FrameError(PROTOCOL_ERROR)
-        body = position + 6
-        if length == 126:
-            if len(data) - position < 4:
-                break
-            length = int.from_bytes(data[position + 2 : position + 4], "big")
-            body += 2
-        elif length == 127:
-            raise FrameError(TOO_BIG)
-        if length > MAX_PAYLOAD:
-            raise FrameError(TOO_BIG)
-        if len(data) < body + length:
-            break
-        payload = _unmasked(data[body : body + length], data[body - 4 : body])
-        frames.append(Received(bool(first & _FIN), opcode, payload))
-        position = body + length
-    return frames, data[position:]
+def read_frame(data: bytes, position: int = 0) -> tuple[Received, int] | None:
+    """The frame that begins at `position`, and where it ends; None while it is incomplete.
+
+    Raises FrameError as soon as the head says that the frame is not allowed.
+    """
+    if len(data) - position < 2:
+        return None
+    first, second = data[position], data[position + 1]
+    opcode, length = first & 0x0F, second & 0x7F
+    if first & 0x70 or not second & _MASKED or opcode not in (0, 1, 2, 8, 9, 10):
+        raise FrameError(PROTOCOL_ERROR)
+    if opcode >= CLOSE and (length > 125 or not first & _FIN):
+        raise FrameError(PROTOCOL_ERROR)
+    body = position + 6
+    if length == 126:
+        if len(data) - position < 4:
+            return None
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        body += 2
+    elif length == 127:
+        raise FrameError(TOO_BIG)
+    if length > MAX_PAYLOAD:
+        raise FrameError(TOO_BIG)
+    end = body + length
+    if len(data) < end:
+        return None
+    payload = _unmasked(data[body:end], data[body - 4 : body])
+    return Received(bool(first & _FIN), opcode, payload), end
 
 
 def _unmasked(payload: bytes, mask: bytes) -> bytes:

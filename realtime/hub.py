@@ -1,7 +1,7 @@
 """One hub per process: reads the newest board, encodes it once, offers it to every open socket.
 
 A board is always whole and always the newest; there is no queue. Pokes from the channel layer say when
-to read; a poll each second covers those that were lost, and reads the index while Redis is away.
+to read. A poll every second makes up for lost pokes, and reads the index while Redis is away.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Hub:
         self.source = source
         self._vital = vital
         self._audience = Audience()
-        # Those that came while no fresh board was at hand.
+        # Viewers that connected while there was no fresh board.
         self._newcomers: set[Viewer] = set()
         self._board: Board | None = None
         self._frame: Frame | None = None

@@ -135,6 +135,4 @@ class LiveApplication:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.live.start()
-        # daphne takes it from a header that any client can send.
-        scope["root_path"] = ""
         await self._application(scope, receive, send)

@@ -1,13 +1,14 @@
-"""What only the admin site gets: sessions, sign-in, lockout, messages, its own policy and error pages.
+"""Only for the admin site: sessions, sign-in, lockout, messages, its own policy and error pages.
 
-The API, the page and the socket have no use for any of it, and must work while the relational database
-is down. So Django's middleware is not in MIDDLEWARE, where every request would pass it, but here. Against
-forged requests (CSRF) Django's admin protects each of its views itself.
+The API, the page and the socket need none of it, and must work while the relational database is down. So
+Django's middleware is not in MIDDLEWARE, where every request would pass through it, but here. Django's admin
+protects each of its views against forged requests (CSRF) itself.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -18,10 +19,11 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError
 from django.dispatch import receiver
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import render
 
 from scores.api import problems
@@ -33,6 +35,7 @@ logger = logging.getLogger(__name__)
 PREFIX = "/admin/"
 #: The first of these sees a request first.
 LAYERS = (SessionMiddleware, AuthenticationMiddleware, MessageMiddleware, AxesMiddleware)
+_SESSION_KEY = re.compile(r"[a-z0-9]{32}")
 #: When to try again (s): after a lockout, and when a store or the database did not answer.
 _RETRY_AFTER_S = {429: int(settings.AXES_COOLOFF_TIME.total_seconds()), 503: 5}
 
@@ -44,6 +47,29 @@ def _policy() -> str:
         f"default-src 'none'; script-src {files}; style-src {files}; img-src {files} data:; "
         f"font-src {files}; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
+
+
+class UnsupportedCharset(BadRequest):
+    """A form in another charset than UTF-8."""
+
+
+def _check_charset(request: HttpRequest) -> None:
+    """Raises UnsupportedCharset. UTF-8 is no longer named here: realtime/http/limits.py takes it out."""
+    if "charset" in (request.content_params or {}):
+        raise UnsupportedCharset
+
+
+def _check_nul(request: HttpRequest) -> None:
+    """Raises BadRequest for a NUL in the query or in a form: PostgreSQL stores none, in no field."""
+    body = request.body if request.method == "POST" else b""
+    if "%00" in request.META.get("QUERY_STRING", "") or b"%00" in body or b"\0" in body:
+        raise BadRequest
+
+
+def _drop_odd_session(request: HttpRequest) -> None:
+    """Forget a session cookie that Django cannot have made: a database may refuse even to look for it."""
+    if not _SESSION_KEY.fullmatch(request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")):
+        request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)
 
 
 class for_admin:  # noqa: N801 - a middleware factory, used like a function
@@ -62,9 +88,12 @@ class for_admin:  # noqa: N801 - a middleware factory, used like a function
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not request.path_info.startswith(PREFIX):
             return self.get_response(request)
+        _drop_odd_session(request)
         try:
+            _check_charset(request)
+            _check_nul(request)
             response = self._admin(request)
-        except (DatabaseError, BadRequest, SuspiciousOperation) as error:  # of the session, outside any view
+        except (DatabaseError, BadRequest, SuspiciousOperation) as error:  # outside any view
             response = _error_page(request, error)
         response["Content-Security-Policy"] = self._policy
         if response.status_code in _RETRY_AFTER_S:
@@ -82,7 +111,11 @@ def _error_page(request: HttpRequest, error: Exception) -> HttpResponse:
         status, title, text = 403, "Not allowed", "Your account does not have the permission for this."
     elif isinstance(error, Http404):
         status, title, text = 404, "Not found", str(error) or "There is nothing at this address."
-    elif isinstance(error, BadRequest | SuspiciousOperation):
+    elif isinstance(error, RequestDataTooBig):
+        status, title, text = 413, "Too large", "The form is too large."
+    elif isinstance(error, UnsupportedCharset):
+        status, title, text = 415, "Unsupported charset", "Forms are read in UTF-8 only."
+    elif isinstance(error, BadRequest | SuspiciousOperation | MultiPartParserError):
         status, title, text = 400, "Bad request", "The request cannot be understood."
     elif isinstance(error, DatabaseError):
         logger.error("the admin site's database does not answer: %s", type(error).__name__)

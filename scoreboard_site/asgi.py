@@ -14,23 +14,26 @@ _http = get_asgi_application()  # sets Django up: before anything of ours is imp
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
-from realtime.consumers import OriginRule  # noqa: E402
+from realtime.consumers import ScoreboardConsumer  # noqa: E402
 from realtime.http.health import WithHealth  # noqa: E402
 from realtime.http.limits import WithLimits  # noqa: E402
+from realtime.http.sockets import WithSocketLimits  # noqa: E402
+from realtime.http.target import WithTarget  # noqa: E402
 from realtime.process import LiveApplication, LiveProcess  # noqa: E402
-from realtime.routing import socket_routes  # noqa: E402
 from scores.board.scoreboard import get_scoreboard  # noqa: E402
 
 _live = LiveProcess(get_scoreboard())
 application = LiveApplication(
     _live,
-    WithHealth(
-        _live,
-        ProtocolTypeRouter(
-            {
-                "http": tracing.traced(WithLimits(_http)),
-                "websocket": OriginRule(socket_routes(_live.hub)),
-            }
-        ),
+    WithTarget(
+        WithHealth(
+            _live,
+            ProtocolTypeRouter(
+                {
+                    "http": tracing.traced(WithLimits(_http)),
+                    "websocket": WithSocketLimits(_live, ScoreboardConsumer.as_asgi(hub=_live.hub)),
+                }
+            ),
+        )
     ),
 )

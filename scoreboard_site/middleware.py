@@ -1,4 +1,4 @@
-"""What holds for every answer: a known host, a request id, the security headers, errors in our shape."""
+"""Applied to every request and answer: the host check, a request id, security headers, our errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class guard:  # noqa: N801 - a middleware factory, used like a function
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.META.get("HTTP_X_REQUEST_ID", "")
-        # A client's id ends up in our logs: only one that cannot be anything else.
+        # A client's id ends up in our logs, so it may hold nothing else.
         this_id = given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
         token = request_id.set(this_id)
         try:

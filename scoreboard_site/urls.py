@@ -1,4 +1,4 @@
-"""Every HTTP path. No trailing slashes, but in the admin site; what is not here is a 404 problem."""
+"""Every HTTP path. Only the admin site has trailing slashes; any other path is a 404 problem."""
 
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, path, re_path
@@ -33,3 +33,8 @@ if settings.SCOREBOARD_ADMIN:
 if settings.DEBUG:  # elsewhere they are on the CDN
     urlpatterns.append(path("static/<path:path>", static_file, name="static"))
 urlpatterns.append(re_path("", problems.not_found))
+# Django's own are HTML. They answer what fails outside all views.
+handler400 = problems.bad_request
+handler403 = problems.bad_request
+handler404 = problems.not_found
+handler500 = problems.unavailable

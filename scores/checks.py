@@ -1,4 +1,4 @@
-"""System checks: settings that must agree with each other. Shown by `manage.py check`."""
+"""System checks of the settings, shown by `manage.py check`. Each id stands for one rule."""
 
 from __future__ import annotations
 
@@ -10,6 +10,18 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from scores.rules.players import MAX_SCORE
 from scores.rules.tickets import MIN_KEY_BYTES
+
+
+@register(Tags.compatibility)
+def check_names(**kwargs: Any) -> list[CheckMessage]:
+    return [
+        Warning(
+            f"{name} is set, but there is no such setting.",
+            hint=f"Did you mean {likely}?" if likely else None,
+            id="scoreboard.W004",
+        )
+        for name, likely in settings.SCOREBOARD_MISSPELT.items()
+    ]
 
 
 @register(Tags.compatibility)
@@ -25,9 +37,12 @@ def check_limits(**kwargs: Any) -> list[CheckMessage]:
     for name in ("SCOREBOARD_MAX_WRITES", "SCOREBOARD_MAX_READS"):
         if getattr(settings, name) < 1:
             problems.append(Error(f"{name} must be at least 1.", id="scoreboard.E020"))
+    if not 1 <= settings.AXES_FAILURE_LIMIT <= settings.SCOREBOARD_ADMIN_ADDRESS_FAILURES:
+        text = "SCOREBOARD_ADMIN_FAILURES must be 1 … SCOREBOARD_ADMIN_ADDRESS_FAILURES."
+        problems.append(Error(text, id="scoreboard.E022"))
     for name in ("SCOREBOARD_MAX_SOCKETS", "SCOREBOARD_MAX_SOCKETS_PER_ADDRESS"):
         if getattr(settings, name) < 0:
-            problems.append(Error(f"{name} must not be negative; 0 is no limit.", id="scoreboard.E021"))
+            problems.append(Error(f"{name} must not be negative; 0 means no limit.", id="scoreboard.E021"))
     return problems
 
 
@@ -114,7 +129,7 @@ def check_rates(**kwargs: Any) -> list[CheckMessage]:
             text = f"{rate} must be 0.001 … 1000000, {burst} 1 … 1000000."
             problems.append(Error(text, id="scoreboard.E010"))
     if not 0 <= settings.SCOREBOARD_TRUSTED_PROXIES <= 10:
-        problems.append(Error("SCOREBOARD_TRUSTED_PROXIES must be 0 … 10.", id="scoreboard.E011"))
+        problems.append(Error("SCOREBOARD_TRUSTED_PROXIES must be 0 … 10.", id="scoreboard.E013"))
     if not 0 <= settings.SCOREBOARD_TICKET_LEEWAY_S <= 300:
-        problems.append(Error("SCOREBOARD_TICKET_LEEWAY_S must be 0 … 300.", id="scoreboard.E012"))
+        problems.append(Error("SCOREBOARD_TICKET_LEEWAY_S must be 0 … 300.", id="scoreboard.E014"))
     return problems

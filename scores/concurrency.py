@@ -1,9 +1,9 @@
-"""Turns at computing, so that the event loop never stands in line behind a crowd of threads.
+"""One request thread computes at a time, so that the event loop does not wait behind all of them.
 
-CPython's lock (the GIL) goes to whichever thread is woken next, for up to 5 ms (sys.getswitchinterval). Next
-to n threads with work to do the loop waits up to n times that before each thing it does, and with it every
-refusal and every board. So of the threads that serve requests one computes at a time, first come, first
-served; what waits for a store, a lock or a clock does so without a turn (`waiting`). That costs nothing: the
+CPython's lock (the GIL) goes to whichever thread wakes up next, for up to 5 ms (sys.getswitchinterval). Next
+to n busy threads the event loop waits up to n times that before each step, and so does every refusal and
+every board. So request threads compute one after the other, in the order of their arrival. A thread that
+waits for a store, a lock or a clock lets the next one compute (`blocking`). That costs nothing: the
 interpreter runs one thread at a time anyway.
 """
 
@@ -14,23 +14,23 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: Who has stood in line for this long (s) goes on uncalled: somebody has a turn who should not. Longer than
-#: it takes a full process to get through its line.
+#: A thread that has queued for this long (s) computes without being called: another one holds the slot longer
+#: than it should. A full process gets through its queue in less time.
 PATIENCE_S = 0.5
 
 
-class Turns:
-    """`at_once` threads have a turn at the same time. All methods may be called from any thread."""
+class ComputeQueue:
+    """Lets `slots` threads compute at the same time. All methods may be called from any thread."""
 
-    def __init__(self, at_once: int = 1) -> None:
+    def __init__(self, slots: int = 1) -> None:
         self._lock = threading.Lock()
-        self._free = at_once  # below 0: so many too many are at it
-        self._line: deque[threading.Lock] = deque()
-        self._mine = threading.local()
+        self._free = slots  # negative: that many threads went on without being called
+        self._queue: deque[threading.Lock] = deque()
+        self._local = threading.local()
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """The block has a turn, but for what it does in `waiting`."""
+    def computing(self) -> Iterator[None]:
+        """Hold a slot for the block, except where the block is `blocking`."""
         self._take()
         try:
             yield
@@ -38,9 +38,9 @@ class Turns:
             self._give()
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """The block only waits: meanwhile the turn is another thread's. Of no effect where there is none."""
-        if not getattr(self._mine, "turn", False):
+    def blocking(self) -> Iterator[None]:
+        """The block only waits: give the slot to another thread meanwhile. No effect without a slot."""
+        if not getattr(self._local, "computing", False):
             yield
             return
         self._give()
@@ -57,31 +57,31 @@ class Turns:
             else:
                 place = threading.Lock()
                 place.acquire()
-                self._line.append(place)
+                self._queue.append(place)
         if place is not None and not place.acquire(timeout=PATIENCE_S):
             with self._lock:
-                if place in self._line:  # else it has been called in this moment
-                    self._line.remove(place)
+                if place in self._queue:  # otherwise it was called just now
+                    self._queue.remove(place)
                     self._free -= 1
-        self._mine.turn = True
+        self._local.computing = True
 
     def _give(self) -> None:
-        self._mine.turn = False
+        self._local.computing = False
         with self._lock:
-            if self._line and self._free >= 0:
-                self._line.popleft().release()
+            if self._queue and self._free >= 0:
+                self._queue.popleft().release()
             else:
                 self._free += 1
 
 
-_turns = Turns()
-turn = _turns.turn
-waiting = _turns.waiting
+_requests = ComputeQueue()
+computing = _requests.computing
+blocking = _requests.blocking
 
 
 def acquire(lock: threading.Lock, timeout: float) -> bool:
-    """Whether the lock could be acquired within `timeout` (s); waiting for it takes no turn."""
+    """Whether the lock could be acquired within `timeout` (s); waiting for it holds no slot."""
     if lock.acquire(blocking=False):
         return True
-    with waiting():
+    with blocking():
         return lock.acquire(timeout=timeout)

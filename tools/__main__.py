@@ -1,6 +1,6 @@
 """The commands of the stack without make: `python3 -m tools run|test|lint|token|verify|exec|clean`.
 
-Runs on any Python 3 far enough to say which one is needed, prepares `.venv`, and goes on in it.
+Any Python 3 can run this file and is told which version is needed. The rest runs in `.venv`.
 """
 
 import importlib.util
@@ -11,7 +11,7 @@ MINIMUM = (3, 11)
 
 
 def obstacle():  # type: () -> str
-    """Why the rest of the stack could not even be imported here; empty: it can."""
+    """Why the stack cannot run here; empty when it can."""
     if sys.version_info < MINIMUM:
         found = ".".join(str(number) for number in sys.version_info[:2])
         return "Python 3.11 or newer is needed, this is " + found + ": try PYTHON=python3.12"
@@ -32,7 +32,7 @@ def main():  # type: () -> int
 
 
 if __name__ == "__main__":
-    # A terminal that went away must not turn an orderly end into a traceback.
+    # A closed terminal must not turn a normal exit into a traceback.
     code = main()
     try:
         sys.stdout.flush()

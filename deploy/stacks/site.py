@@ -186,7 +186,7 @@ class Site(Construct):
                     referrer_policy=cloudfront.HeadersReferrerPolicy.SAME_ORIGIN, override=False
                 ),
                 strict_transport_security=cloudfront.ResponseHeadersStrictTransportSecurity(
-                    access_control_max_age=cdk.Duration.days(365), include_subdomains=True, override=False
+                    access_control_max_age=cdk.Duration.days(365), include_subdomains=False, override=False
                 ),
                 content_security_policy=cloudfront.ResponseHeadersContentSecurityPolicy(
                     content_security_policy="default-src 'none'; frame-ancestors 'none'", override=False

@@ -17,9 +17,10 @@ import pytest
 from deploy.tests import sandbox
 from deploy.tests.assembly import Assembly
 from tools.devstack import deploying
+from tools.devstack.install.dev_programs import python_environment
 from tools.devstack.install.files import ROOT
-from tools.devstack.install.testtools import python_environment, start_cognito
 from tools.devstack.processes import children
+from tools.devstack.processes.cognito import start_cognito
 from tools.devstack.processes.part import Part
 
 Assemblies = Mapping[str, Assembly]

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
 
 import httpx
 import pytest
@@ -17,71 +12,34 @@ from websockets.sync.client import connect
 
 from deploy.tests.assembly import Assembly
 from tools.devstack import deploying
-from tools.devstack.install.testtools import find_nginx
-from tools.devstack.processes.part import Part
-from tools.devstack.processes.ports import answers, free_port
+from tools.devstack.processes.ports import free_port
 from tools.testing import stage
+from tools.testing.nginx import nginx
 from tools.testing.processes import server
 
 FILES = deploying.DEPLOY / "beanstalk"
-PLATFORM = FILES / ".platform" / "nginx" / "conf.d"
-#: As the platform includes our files: one in the http block, the other in the server block.
-NGINX = """
-user {user};
-daemon off;
-pid {folder}/nginx.pid;
-error_log stderr error;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  types {{ text/javascript js; }}
-  {in_http}
-  server {{
-    listen 127.0.0.1:{port};
-    {in_server}
-  }}
-}}
-"""
-
-
-@contextmanager
-def nginx(folder: Path, application: int, in_server: str) -> Iterator[str]:
-    """The platform's nginx in front of the server on port `application`; its address."""
-    port = free_port()
-    in_server = in_server.replace("127.0.0.1:8000", f"127.0.0.1:{application}")
-    in_server = in_server.replace("/var/app/current/staticfiles/", f"{folder}/static/")
-    in_http = (PLATFORM / "connection.conf").read_text()
-    text = NGINX.format(
-        user=getpass.getuser(), folder=folder, port=port, in_http=in_http, in_server=in_server
-    )
-    (folder / "nginx.conf").write_text(text)
-
-    command = [find_nginx(), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
-    part = Part("nginx", command, port=port, probe=partial(answers, port), cwd=folder)
-    with part.serving():
-        yield f"127.0.0.1:{port}"
+APPLICATION = FILES / ".platform" / "nginx" / "conf.d" / "elasticbeanstalk" / "00_application.conf"
 
 
 def test_a_socket_opens_through_the_platforms_nginx_and_not_without_our_headers(stores, tmp_path):
-    ours = (PLATFORM / "elasticbeanstalk" / "00_application.conf").read_text()
-    (tmp_path / "static").mkdir()
-    (tmp_path / "static" / "main.js").write_text("1")
+    static = tmp_path / "static"
+    static.mkdir()
+    (static / "main.js").write_text("1")
     stage.add("ann", 7)
+    upgrade = re.findall(r"(?m)^.*(?:Upgrade|Connection).*$", APPLICATION.read_text())
     with server() as part:
-        with nginx(tmp_path, part.port, ours) as address:
-            with connect(f"ws://{address}/ws/scoreboard") as viewer:
+        with nginx(tmp_path, free_port(), part.port, static) as proxy:
+            with connect(f"ws://127.0.0.1:{proxy.port}/ws/scoreboard") as viewer:
                 assert '"score":7' in str(viewer.recv(timeout=10))
-            script = httpx.get(f"http://{address}/static/main.js")
+            script = httpx.get(f"{proxy.url}/static/main.js")
             assert "immutable" in script.headers["Cache-Control"]
-            assert httpx.get(f"http://{address}/score/top10").json()[0]["userId"] == "ann"
-        plain = re.sub(r"(?m)^.*(Upgrade|Connection).*$", "", ours)
-        with nginx(tmp_path, part.port, plain) as address, pytest.raises(InvalidHandshake):
-            connect(f"ws://{address}/ws/scoreboard").close()
+            assert httpx.get(f"{proxy.url}/score/top10").json()[0]["userId"] == "ann"
+        without = dict.fromkeys(upgrade, "")
+        with (
+            nginx(tmp_path, free_port(), part.port, static, without) as proxy,
+            pytest.raises(InvalidHandshake),
+        ):
+            connect(f"ws://127.0.0.1:{proxy.port}/ws/scoreboard").close()
 
 
 def test_the_environment_has_the_timeouts_health_check_and_secrets_of_the_containers(variants):

@@ -1,7 +1,7 @@
 """`/livez` and `/readyz`, answered on the event loop before host validation, for load balancers.
 
-Ready means: the tables were seen once and the process is not draining. It never means that a store is
-well right now, or one store's trouble would take every process out of service.
+A process is ready once it has seen the tables, until it drains. Readiness does not depend on the stores after
+that: otherwise a failing store would take every process out of service.
 """
 
 from __future__ import annotations

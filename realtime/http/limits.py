@@ -1,8 +1,8 @@
-"""How much HTTP one process takes on: bodies of 4 KiB, a number of updates at a time.
+"""How much HTTP one process accepts: bodies of 4 KiB, and a number of updates at a time.
 
-A synchronous view needs a thread (realtime/http/threads.py), and Django has no ceiling. So updates above
-the limit are refused at once, and reads wait here, where waiting costs no thread. The body is read before
-anything starts: a slow or endless one holds no thread either.
+A synchronous view needs a thread (realtime/http/threads.py), and Django has no limit. So updates above the
+limit are refused at once, and reads wait here, where waiting costs no thread. The body is read first: a slow
+or endless body holds no thread either.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from django.conf import settings
 
 from realtime.http import refusals
 from realtime.http.threads import Threads
+from scores.api.addresses import warn_if_unbelieved
+from scores.api.content_types import plain_content_type
 from scores.rules.errors import TooLarge, Unavailable
 
 _READS = ("GET", "HEAD", "OPTIONS")
@@ -38,7 +40,7 @@ def _of_admin(path: str) -> bool:
 
 
 class WithLimits:
-    """ASGI layer for HTTP in front of Django. Who is answered before it (health) is exempt."""
+    """ASGI layer for HTTP in front of Django. Health checks are answered before it."""
 
     def __init__(self, application: Any) -> None:
         self._application = application
@@ -49,6 +51,8 @@ class WithLimits:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             body = await _read_body(scope, receive)
+            scope["headers"] = [_plain(name, value) for name, value in scope["headers"]]
+            warn_if_unbelieved(_header(scope, b"x-forwarded-for"))
             scope["received_at"] = time.monotonic()  # what the time of an update is counted from
             in_turn = not _of_admin(scope["path"])
             if scope["method"] in _READS:
@@ -64,7 +68,8 @@ class WithLimits:
                 finally:
                     self._writes -= 1
         except (TooLarge, Overloaded) as error:
-            await _answer(send, refusals.of_error(error, _header(scope, b"idempotency-key")))
+            answer = refusals.of_error(error, _header(scope, b"idempotency-key"))
+            await refusals.send_refusal(scope, receive, send, answer)
         except Gone:
             pass
 
@@ -72,8 +77,8 @@ class WithLimits:
 class _Replay:
     """`receive` for a request whose body is known.
 
-    It never tells of a disconnect: what has been started is brought to its end, so that a thread is
-    never left working for a request that does not count any more.
+    It never reports a disconnect: a view that has started also ends, so that no thread works for a
+    request that was given up.
     """
 
     def __init__(self, body: bytes) -> None:
@@ -104,11 +109,12 @@ async def _read_body(scope: Any, receive: Any) -> bytes:
             return body
 
 
+def _plain(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """The header, without parameters of a content type that Django fails on."""
+    if name == b"content-type" and b";" in value:
+        return name, plain_content_type(value.decode("latin-1")).encode("latin-1")
+    return name, value
+
+
 def _header(scope: Any, name: bytes) -> str | None:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
-
-
-async def _answer(send: Any, answer: refusals.Answer) -> None:
-    status, headers, body = answer
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -1,9 +1,10 @@
-"""The answer to what is refused before Django sees it, in the shape and with the headers of any other."""
+"""The answers to requests that are refused before Django sees them: problems with the security headers."""
 
 from __future__ import annotations
 
 import json
 import uuid
+from typing import Any
 
 from scores.api import problems
 from scores.api.headers import SECURITY_HEADERS
@@ -15,10 +16,17 @@ from scores.telemetry import metrics
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 
-def refusal(status: int, code: str, detail: str, *, retry_after: int | None = None) -> Answer:
+def refusal(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    retry_after: int | None = None,
+    headers: dict[str, str] | None = None,
+) -> Answer:
     """A problem (RFC 9457); `retry_after` in s."""
-    body, headers = problems.problem(status, code, detail, retry_after=retry_after)
-    return _answer(status, body, headers)
+    body, own = problems.problem(status, code, detail, retry_after=retry_after)
+    return _answer(status, body, own | (headers or {}))
 
 
 def of_error(error: ScoreboardError, key: str | None) -> Answer:
@@ -38,3 +46,17 @@ def _answer(status: int, body: object, headers: dict[str, str]) -> Answer:
         **SECURITY_HEADERS,
     }
     return status, [(name.lower().encode(), value.encode()) for name, value in every.items()], content
+
+
+async def send_refusal(scope: Any, receive: Any, send: Any, answer: Answer) -> None:
+    """Give this answer to an ASGI request, or to a socket that is not open yet."""
+    status, headers, body = answer
+    kind = "http.response"
+    if scope["type"] == "websocket":
+        await receive()  # the client's wish to connect
+        kind = "websocket.http.response"
+        if kind not in scope.get("extensions", {}):
+            await send({"type": "websocket.close"})  # the server then answers 403
+            return
+    await send({"type": f"{kind}.start", "status": status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": body})

@@ -1,4 +1,4 @@
-"""Threads for synchronous views, which outlive their request."""
+"""A pool of threads for synchronous views. A thread serves one request after the other."""
 
 from __future__ import annotations
 
@@ -18,32 +18,31 @@ IDLE_S = 1.0
 
 
 class Threads:
-    """Lends a thread to each request; one that is back serves the next.
+    """Lends a thread to each request. A returned thread serves the next one.
 
-    Of its own accord Django starts two for each request, one to work and one to join it, and the event loop
-    waits until each has begun: next to busy threads that takes as long as these keep the interpreter, and
-    everybody else's request is late by as much.
+    Django itself starts two threads for each request, one to work and one to join it, and the event loop
+    waits until each has begun. While other threads are busy, that delays all requests.
 
-    How many there are is the caller's business, but for those of cancelled requests, which end by themselves
-    when their work is done. Everything happens on one event loop.
+    The caller limits how many there are. The thread of a cancelled request ends after its work. All methods
+    run on one event loop.
     """
 
     def __init__(self) -> None:
-        # The one that came back last is used first, so the first in line has waited longest.
+        # The last one returned is used first, so the first in the queue has been idle for longest.
         self._idle: deque[tuple[float, ThreadPoolExecutor]] = deque()
 
     @asynccontextmanager
     async def one(self, *, in_turn: bool = True) -> AsyncIterator[None]:
-        """Synchronous views that are called in this block run in a thread that is theirs until its end.
+        """Run the synchronous views of this block in one thread, which nobody else uses meanwhile.
 
-        They compute in turn with others (scores.concurrency), unless they may wait where no turn is given
-        back: for a relational database.
+        They take turns with others (scores.concurrency). `in_turn=False` is for views that wait for a
+        relational database, where a turn would not be given back.
         """
         thread = self._idle.pop()[1] if self._idle else ThreadPoolExecutor(1, thread_name_prefix="request")
         try:
             async with ThreadSensitiveContext(executor=_InTurn(thread) if in_turn else thread):
                 yield
-        except BaseException:  # cancelled, say: the thread may still be at work, and ends after it
+        except BaseException:  # cancelled, say: the thread may still be working, and ends afterwards
             thread.shutdown(wait=False)
             raise
         loop = asyncio.get_running_loop()
@@ -57,7 +56,7 @@ class Threads:
 
 
 class _InTurn(Executor):
-    """What is submitted runs in `thread`, and has a turn."""
+    """Runs each call in `thread`, as a turn."""
 
     def __init__(self, thread: Executor) -> None:
         self._thread = thread
@@ -67,5 +66,5 @@ class _InTurn(Executor):
 
 
 def _run(call: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
-    with concurrency.turn():
+    with concurrency.computing():
         return call(*args, **options)

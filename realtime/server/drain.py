@@ -1,8 +1,9 @@
 """The orderly end of a server process, begun by SIGTERM or SIGINT.
 
-No new connections; requests in flight are answered, each connection's last; sockets are closed with
-1012, spread over a second so that their viewers do not all come back in the same moment. A second signal
-ends the process at once, and so does the end of the grace period: nothing that was acknowledged is lost.
+The server accepts no new connections. It answers the requests in flight and closes each connection after
+its answer. It closes the sockets with 1012, spread over a second, so that their viewers do not all come back
+in the same moment. A second signal ends the process at once, and so does the end of the grace period;
+nothing that was acknowledged is lost.
 """
 
 from __future__ import annotations
@@ -12,26 +13,25 @@ import logging
 import os
 from typing import Any
 
-from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet.defer import maybeDeferred
 
 from realtime.events import SERVICE_RESTART
 from realtime.process import LiveProcess
+from realtime.server.connections import Channel
 from realtime.server.registry import Registry
-from realtime.server.requests import Channel
 
 logger = logging.getLogger(__name__)
 
 #: Closing the sockets is spread over this time (s).
 SPREAD_S = 1.0
-#: Who has connected, or begun a request, is waited for so long (s).
+#: A client that has connected, or begun to send, has this long (s) for the rest of its request.
 BEGIN_S = 0.5
 _STEPS = 50
 _POLL_S = 0.02
 
 
 class Drain:
-    """Ends `server` (a daphne server) within `grace_s`, and what its ports, channels and sockets are at."""
+    """Ends a daphne server within `grace_s`: first its ports, then its sockets and requests."""
 
     def __init__(
         self,
@@ -83,22 +83,18 @@ class Drain:
         loop = asyncio.get_running_loop()
         for port in self._ports:
             port.numberAccepts = self._backlog
-            port.doRead()  # all those that have connected but were not accepted yet
+            port.doRead()  # accept the connections that wait in the backlog
             await maybeDeferred(port.stopListening).asFuture(loop)
 
     async def _close_sockets(self) -> None:
-        sockets: list[Any] = self._registry.sockets
-        others = [
-            p for p in self._server.connections if getattr(p, "state", None) == WebSocketProtocol.STATE_OPEN
-        ]
-        closing = [s.close for s in sockets] + [p.sendCloseFrame for p in others]
+        sockets = self._registry.sockets
         for step in range(_STEPS):
-            for close in closing[step::_STEPS]:
-                close(SERVICE_RESTART)
-            await asyncio.sleep(SPREAD_S / _STEPS if closing else 0)
+            for board_socket in sockets[step::_STEPS]:
+                board_socket.close(SERVICE_RESTART)
+            await asyncio.sleep(SPREAD_S / _STEPS if sockets else 0)
 
     def _busy(self) -> bool:
-        """Whether a socket is open, a request is being answered, or a consumer is still at work."""
+        """Whether a socket is open, or a request is unanswered. Idle connections are closed on the way."""
         now = asyncio.get_running_loop().time()
         idle = [channel for channel in self._channels if not channel.requests and not _begins(channel, now)]
         for channel in idle:

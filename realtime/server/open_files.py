@@ -4,12 +4,12 @@ import contextlib
 import math
 import resource
 
-#: What macOS allows at least, where the limit is said to be infinite and may not be lifted to that.
+#: macOS reports no hard limit but refuses to lift the soft one without end; it allows at least this many.
 _AT_LEAST = 10_240
 
 
 def raise_file_limit() -> float:
-    """Raise this process' limit of open files as far as allowed; the limit, math.inf without one."""
+    """Raise this process's limit of open files as far as allowed. The new limit; math.inf: none."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for wanted in (hard, max(soft, _AT_LEAST)):
         with contextlib.suppress(ValueError, OSError):

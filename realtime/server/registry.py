@@ -1,10 +1,10 @@
-"""The open sockets of this process: how many there may be, whose they are, and their clock."""
+"""The open sockets of this process, and the clock that they share."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 
+from realtime.http.sockets import SocketCounts
 from realtime.server.websocket import BoardSocket
 
 #: Every socket is looked at this often (s): pings, and what has taken too long.
@@ -14,13 +14,11 @@ BATCH = 512
 
 
 class Registry:
-    """`limit` sockets in all (math.inf: no limit), `limit_per_address` from one address (0: no limit)."""
+    """The open sockets, each with the address that it is counted for."""
 
-    def __init__(self, limit: float, limit_per_address: int) -> None:
-        self._limit = limit
-        self._limit_per_address = limit_per_address
+    def __init__(self, counts: SocketCounts) -> None:
+        self.counts = counts
         self._addresses: dict[BoardSocket, str] = {}
-        self._counts: Counter[str] = Counter()
 
     @property
     def sockets(self) -> list[BoardSocket]:
@@ -34,26 +32,17 @@ class Registry:
     def behind(self) -> int:
         return sum(board_socket.behind for board_socket in self.sockets)
 
-    @property
-    def full(self) -> bool:
-        return self.count >= self._limit
-
-    def full_for(self, address: str) -> bool:
-        return 0 < self._limit_per_address <= self._counts[address]
-
     def add(self, board_socket: BoardSocket, address: str) -> None:
         self._addresses[board_socket] = address
-        self._counts[address] += 1
+        self.counts.add(address)
 
     def discard(self, board_socket: BoardSocket) -> None:
         address = self._addresses.pop(board_socket, None)
         if address is not None:
-            self._counts[address] -= 1
-            if not self._counts[address]:
-                del self._counts[address]
+            self.counts.remove(address)
 
     async def run_clock(self) -> None:
-        """Tick for ever."""
+        """Tick all sockets, without end."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(TICK_S)

@@ -1,8 +1,8 @@
 """Our server: daphne used as a library.
 
-HTTP, and sockets at any path but the board's, are daphne's own. The board's socket is a Twisted protocol
-of ours (realtime/server/websocket.py) that never enters Channels: a board then costs one write per socket.
-And where daphne stops dead on SIGTERM, this server drains (realtime/server/drain.py).
+HTTP is daphne's own. A socket is a Twisted protocol of ours (realtime/server/websocket.py) that never enters
+Channels: a board then costs one write per socket. daphne stops at once on SIGTERM, this server drains
+(realtime/server/drain.py).
 """
 
 from __future__ import annotations
@@ -17,24 +17,23 @@ import sys
 from typing import Any
 
 from daphne.server import Server, twisted_loop
-from daphne.ws_protocol import WebSocketFactory
 from django.conf import settings
 from twisted.internet import reactor
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import globalLogBeginner
 
-from realtime import frames
+from realtime.http.sockets import SocketCounts
 from realtime.process import LiveProcess
+from realtime.server.connections import Factory
 from realtime.server.drain import Drain
 from realtime.server.open_files import raise_file_limit
 from realtime.server.registry import Registry
-from realtime.server.requests import Factory
-from realtime.server.websocket import PING_S, PONG_S
+from realtime.server.twisted_log import observe
 from scores.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
-#: Kernel buffer (bytes) of each connection: what a viewer that does not read may hold of old boards.
+#: Kernel send buffer (bytes) of each connection: the most that waits there for a viewer that does not read.
 SEND_BUFFER = 32 * 1024
 #: Files the process needs besides connections of clients.
 SPARE_FILES = 256
@@ -43,13 +42,13 @@ SWEEP_S = 1.0
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How to serve. Times in s; `endpoint` is a Twisted endpoint string that stands for host and port."""
+    """How to serve. Times in s; `endpoint` is a Twisted endpoint string that replaces host and port."""
 
     host: str = "127.0.0.1"
     port: int = 8000
     endpoint: str | None = None
     backlog: int = 4096
-    #: Longer than a load balancer's own idle timeout, or it meets connections that have just been closed.
+    #: Longer than the idle timeout of a load balancer, which would otherwise use connections just closed.
     keep_alive_s: float = 130.0
     #: A request must be complete this long after its first byte, and is answered this long after that.
     request_s: float = 10.0
@@ -57,7 +56,7 @@ class Options:
 
 
 class ScoreboardServer(Server):  # type: ignore[misc]
-    """One process' server. `run` returns when it has drained."""
+    """The server of one process. `run` returns when it has drained."""
 
     def __init__(self, application: Any, live: LiveProcess, options: Options) -> None:
         super().__init__(
@@ -65,18 +64,14 @@ class ScoreboardServer(Server):  # type: ignore[misc]
             endpoints=[options.endpoint or f"tcp:{options.port}"],
             signal_handlers=False,
             http_timeout=options.request_s,
-            ping_interval=PING_S,
-            ping_timeout=PONG_S,
-            websocket_handshake_timeout=options.request_s,
-            websocket_max_message_size=frames.MAX_PAYLOAD,
-            websocket_max_frame_size=frames.MAX_PAYLOAD,
             server_name="scoreboard",
         )
         self.connections: dict[Any, Any] = {}
         self._live = live
         self._options = options
         room = max(1, raise_file_limit() - SPARE_FILES)
-        self._registry = Registry(_socket_limit(room), settings.SCOREBOARD_MAX_SOCKETS_PER_ADDRESS)
+        per_address = settings.SCOREBOARD_MAX_SOCKETS_PER_ADDRESS
+        self._registry = Registry(SocketCounts(_socket_limit(room), per_address))
         metrics.watch(metrics.BEHIND_SOCKETS, lambda: self._registry.behind)
         self._factory = Factory(self, live, self._registry, room, options.keep_alive_s)
         self._ports: list[Any] = []
@@ -94,16 +89,9 @@ class ScoreboardServer(Server):  # type: ignore[misc]
         self._failed = False
 
     def run(self) -> None:
-        """Serve until SIGTERM or SIGINT, then drain. SystemExit when the address cannot be had."""
-        globalLogBeginner.beginLoggingTo([lambda _: None], redirectStandardIO=False, discardBuffer=True)
+        """Serve until SIGTERM or SIGINT, then drain. SystemExit if it cannot listen."""
+        globalLogBeginner.beginLoggingTo([observe], redirectStandardIO=False, discardBuffer=True)
         asyncio.set_event_loop(self._loop)
-        self.ws_factory = WebSocketFactory(self, server=self.server_name)
-        self.ws_factory.setProtocolOptions(
-            autoPingTimeout=self.ping_timeout,
-            openHandshakeTimeout=self.websocket_handshake_timeout,
-            maxMessagePayloadSize=self.websocket_max_message_size,
-            maxFramePayloadSize=self.websocket_max_frame_size,
-        )
         reactor.callLater(1, self.application_checker)
         reactor.callLater(2, self.timeout_checker)
         reactor.addSystemEventTrigger("before", "shutdown", self.kill_all_applications)
@@ -122,7 +110,7 @@ class ScoreboardServer(Server):  # type: ignore[misc]
                 port = await listening.asFuture(self._loop)
             else:
                 port = _listen(self._options, self._factory)
-            # An endpoint has listened already, with a backlog of its own: this one replaces it.
+            # An endpoint listens with a backlog of its own: this one replaces it.
             port.socket.listen(self._options.backlog)
             # Every accepted connection inherits it.
             port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
@@ -151,12 +139,12 @@ class ScoreboardServer(Server):  # type: ignore[misc]
 
 
 def run(application: Any, live: LiveProcess, options: Options) -> None:
-    """Serve `application` and the viewers of `live` until a signal ends the process."""
+    """Serve `application` until a signal ends it."""
     ScoreboardServer(application, live, options).run()
 
 
 def _listen(options: Options, factory: Factory) -> Any:
-    """A listening port on a socket of our own making. Raises OSError."""
+    """A listening port on a socket that we make. Raises OSError."""
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     with socket.create_server((options.host, options.port), family=family) as listener:
         listener.setblocking(False)
@@ -164,7 +152,7 @@ def _listen(options: Options, factory: Factory) -> Any:
 
 
 def _socket_limit(room: float) -> float:
-    """How many board sockets there may be among `room` connections: a tenth is left for HTTP."""
+    """The most sockets among `room` connections: a tenth is left for HTTP."""
     most = room if room == math.inf else max(1, room - room // 10)
     wanted: float = settings.SCOREBOARD_MAX_SOCKETS or math.inf
     if most < wanted < math.inf:

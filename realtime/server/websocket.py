@@ -1,10 +1,10 @@
 """An open board socket on our own server: a Twisted protocol that is the hub's viewer itself.
 
-A board costs one `send` on the socket, of bytes that all sockets share. What the kernel does not take
-goes to the transport, and until the transport has got rid of it this viewer is *behind*: it has one
-slot, where a newer board replaces an older one. So its memory is constant, however slowly it reads.
+A board costs one `send` on the socket, of bytes that all sockets share. The transport keeps what the kernel
+does not take. Until the transport has written it this viewer is behind (realtime/viewer_limits.py).
 
-A transport without a plain socket (TLS) is written through; it counts as behind while it says so.
+A transport without a plain socket (TLS) is written through; its viewer is behind while the transport's
+buffer is full.
 """
 
 from __future__ import annotations
@@ -21,31 +21,25 @@ from realtime.admission import Admission
 from realtime.audience import Frame
 from realtime.events import BEHIND, NO_PONG, TOO_MANY_MESSAGES, UNAUTHORIZED
 from realtime.hub import Hub
+from realtime.viewer_limits import LimitedViewer
 
 #: A ping goes out this often (s); without a pong within PONG_S the socket is closed.
 PING_S = 20.0
 PONG_S = 30.0
-#: A viewer may be behind for this long (s).
-BEHIND_S = 30.0
 #: How long (s) a client has to answer a close frame.
 CLOSE_S = 2.0
-#: A client may send this many frames, or pieces of frames, in RATE_WINDOW_S seconds.
-RATE_MAX = 100
-RATE_WINDOW_S = 10.0
 
 
-class BoardSocket(Protocol):  # type: ignore[misc]
+class BoardSocket(LimitedViewer, Protocol):  # type: ignore[misc]
     """One viewer. `on_lost` is called once, when the connection is gone."""
 
-    _slot: Frame | None = None
-    _behind_since: float | None = None
     _closing_since: float | None = None
     _pong_by: float | None = None
     _ends_at = float("inf")  # when the viewer's token expires
     _buffer = b""
     _message: bytes | None = None  # an unfinished one
     _text = False  # whether it is text
-    _rate = 0
+    _ignores_input = False  # after a mistake of the client, or its close
 
     def __init__(self, hub: Hub, on_lost: Callable[[BoardSocket], None]) -> None:
         self._hub = hub
@@ -56,13 +50,12 @@ class BoardSocket(Protocol):  # type: ignore[misc]
         self._socket = handle if isinstance(handle, socket.socket) else None
         if self._socket is None:
             self.transport.registerProducer(self, True)
-        self._rate_since = now = asyncio.get_running_loop().time()
-        self._ping_at = now + PING_S
+        self._ping_at = asyncio.get_running_loop().time() + PING_S
 
     def open(self, token: bytes, admission: Admission, *, in_line: bool) -> None:
         """Finish the handshake with `token`; then subscribe, or close as the admission says.
 
-        `in_line`: behind what the transport may still have to write.
+        `in_line`: the transport may still have to write an earlier answer, which must come first.
         """
         protocol = admission.protocol
         chosen = f"Sec-WebSocket-Protocol: {protocol}\r\n".encode() if protocol else b""
@@ -91,12 +84,7 @@ class BoardSocket(Protocol):  # type: ignore[misc]
         self._hub.discard(self)
         self._on_lost(self)
 
-    @property
-    def behind(self) -> bool:
-        """Whether something that was sent has not been taken yet."""
-        return self._behind_since is not None
-
-    # --- What the hub says ---------------------------------------------------------------------------
+    # --- Called by the hub ---------------------------------------------------------------------------
 
     def offer(self, frame: Frame) -> None:
         if self._behind_since is not None:
@@ -131,15 +119,15 @@ class BoardSocket(Protocol):  # type: ignore[misc]
             self.cut_short(data, sent)
 
     def _fall_behind(self, rest: bytes) -> None:
-        """Leave the rest to the transport, which asks for more when it has got rid of it."""
+        """Leave the rest to the transport, which asks for more when it has written that."""
         self._hub.write_through(self, None)
-        # It also asks once when a pull producer registers: before this viewer counts as behind.
+        # The transport also asks when a pull producer registers, so the viewer is not yet behind here.
         self.transport.registerProducer(self, False)
         self._behind_since = asyncio.get_running_loop().time()
         self.transport.write(rest)
 
     def _come_up(self) -> None:
-        """Let the hub write to the socket by itself, if nothing stands before."""
+        """Let the hub write to the socket itself, while the transport holds nothing."""
         if self._behind_since is None and self._closing_since is None:
             self._hub.write_through(self, self._socket)
 
@@ -148,13 +136,13 @@ class BoardSocket(Protocol):  # type: ignore[misc]
         self._behind_since = asyncio.get_running_loop().time()
 
     def resumeProducing(self) -> None:  # noqa: N802
-        """The transport has got rid of what it held: send the newest board there is."""
+        """The transport has written what it held: send the newest board there is."""
         if self._behind_since is None:
             return
         self._behind_since = None
         if self._socket is not None:
             self.transport.unregisterProducer()
-        frame, self._slot = self._slot, None
+        frame = self.take_slot()
         if frame is not None:
             self.offer(frame)
         self._come_up()
@@ -165,22 +153,26 @@ class BoardSocket(Protocol):  # type: ignore[misc]
     # --- Reading ---------------------------------------------------------------------------------------
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802
-        try:
-            received, self._buffer = frames.split_frames(self._buffer + data)
-            self._count(max(1, len(received)))
-            for frame in received:
-                self._receive(frame)
-        except frames.FrameError as error:
-            self._buffer = b""
-            self.close(error.code)
-
-    def _count(self, pieces: int) -> None:
+        if self._ignores_input:
+            return
+        data, position, self._buffer = self._buffer + data, 0, b""
         now = asyncio.get_running_loop().time()
-        if now - self._rate_since > RATE_WINDOW_S:
-            self._rate_since, self._rate = now, 0
-        self._rate += pieces
-        if self._rate > RATE_MAX:
-            raise frames.FrameError(TOO_MANY_MESSAGES)
+        try:
+            # Each frame is counted before it is read: a client cannot make us read more than the rate.
+            while not self._ignores_input:
+                if self.receives_too_much(now):
+                    raise frames.FrameError(TOO_MANY_MESSAGES)
+                found = frames.read_frame(data, position)
+                if found is None:
+                    self._buffer = data[position:]
+                    return
+                frame, position = found
+                self._receive(frame)
+                if position == len(data):
+                    return
+        except frames.FrameError as error:
+            self._ignores_input = True
+            self.close(error.code)
 
     def _receive(self, frame: frames.Received) -> None:
         if frame.opcode == frames.PONG:
@@ -189,6 +181,7 @@ class BoardSocket(Protocol):  # type: ignore[misc]
             if self._behind_since is None and self._closing_since is None:
                 self._write(frames.frame(frames.PONG, frame.payload))
         elif frame.opcode == frames.CLOSE:
+            self._ignores_input = True
             self.close(frames.close_code(frame.payload))
             # With a producer registered, a transport waits for that before it closes.
             self.transport.unregisterProducer()
@@ -197,7 +190,7 @@ class BoardSocket(Protocol):  # type: ignore[misc]
             self._measure(frame)
 
     def _measure(self, frame: frames.Received) -> None:
-        # What a viewer says is ignored, but it must be well-formed.
+        # A viewer's messages are ignored, but they must be well-formed.
         if (frame.opcode == frames.CONTINUATION) is (self._message is None):
             raise frames.FrameError(frames.PROTOCOL_ERROR)
         if frame.opcode != frames.CONTINUATION:
@@ -212,14 +205,14 @@ class BoardSocket(Protocol):  # type: ignore[misc]
     # --- Closing ---------------------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
-        """About once a second, with the event loop's time: pings, and what has taken too long."""
+        """Called about once a second with the event loop's time: send pings, end what has taken too long."""
         if self._closing_since is not None:
             if now - self._closing_since > CLOSE_S:
                 self._abort()
         elif now > self._ends_at:
             self.close(UNAUTHORIZED)
-        elif self._behind_since is not None:
-            if now - self._behind_since > BEHIND_S:
+        elif self.behind:
+            if self.behind_too_long(now):
                 self.close(BEHIND)
         elif self._pong_by is not None:
             if now > self._pong_by:

@@ -182,7 +182,10 @@ async def test_a_slow_socket_has_one_slot_and_gets_the_newest():
         sent.append(text)
         await gate.wait()
 
-    viewer = SocketViewer(send)
+    async def end(code: int) -> None:
+        raise AssertionError(code)
+
+    viewer = SocketViewer(send, end)
     for number in (1, 2, 3, 2):
         viewer.offer(Frame(number, str(number)))
         await asyncio.sleep(0)

@@ -16,7 +16,7 @@ from scores.identity import local_issuer
 from tools.testing.processes import ROOT, server
 
 EXPECTED = {
-    "Strict-Transport-Security": "max-age=3600; includeSubDomains",
+    "Strict-Transport-Security": "max-age=3600",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -73,6 +73,23 @@ def test_every_answer_has_the_security_headers(port, method, path, status):
     (policy,) = answer.headers.get_all("Content-Security-Policy")
     assert policy.startswith("default-src 'none'; ") and "unsafe" not in policy
     assert answer.headers["Set-Cookie"] is None
+    assert answer.headers.get_all("Date")
+
+
+def test_subdomains_are_bound_to_https_only_when_asked_for():
+    script = "import django; django.setup(); from scores.api.headers import SECURITY_HEADERS as h; "
+    script += "print(h['Strict-Transport-Security'])"
+    asked = {"SECURE_HSTS_INCLUDE_SUBDOMAINS": "true", "SECURE_HSTS_SECONDS": "60"}
+    env = os.environ | asked | {"DJANGO_SETTINGS_MODULE": "scoreboard_site.settings"}
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.stdout == "max-age=60; includeSubDomains\n"
+
+
+def test_a_static_file_in_development_can_be_validated(port):
+    path = "/static/scoreboard/scoreboard.css"
+    etag = ask(port, "GET", path).headers["ETag"]
+    assert ask(port, "GET", path, headers={"If-None-Match": etag}).status == 304
+    assert ask(port, "GET", path, headers={"If-None-Match": '"other"'}).status == 200
 
 
 def test_an_unknown_host_too(port):
@@ -189,7 +206,7 @@ def test_the_admin_site_has_no_database_of_its_own_in_production_and_secure_cook
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
     )
-    assert done.stdout.split(maxsplit=3) == ["True", "True", "Strict", "['https://board.example.com']\n"]
+    assert done.stdout.split(maxsplit=3) == ["True", "True", "Lax", "['https://board.example.com']\n"]
 
 
 def test_it_names_the_risk_of_players_who_need_no_ticket():
@@ -208,7 +225,7 @@ def test_it_refuses_keys_that_can_be_guessed_and_limits_that_are_none():
     }
     code, output = check(**changes)
     assert code == 1
-    for name in ("E009", "E010", "E011", "E012"):
+    for name in ("E009", "E010", "E013", "E014"):
         assert f"scoreboard.{name}" in output
     assert "scoreboard.E008" in check(SCOREBOARD_TICKET_KEYS="")[1]
 

@@ -1,4 +1,4 @@
-"""How the board reads on the page: the server's side of static/scoreboard/format.js, which reads the same.
+"""The board as text for the page. static/scoreboard/format.js makes the same text in the browser.
 
 Pure: names are untrusted here, and stay text.
 """
@@ -10,7 +10,7 @@ import dataclasses
 from scores.rules.boards import Board, Row
 from scores.rules.names import label
 
-#: Patterns a player can wear; which one follows from the id.
+#: Number of patterns; the id of a player decides which one is drawn.
 SILKS = 48
 
 
@@ -46,7 +46,7 @@ def _page_row(row: Row) -> PageRow:
 
 
 def silk(user_id: str) -> int:
-    """Number of the pattern the player wears: FNV-1a of the id."""
+    """Number of the player's pattern: FNV-1a of the id."""
     digest = 0x811C9DC5
     for byte in user_id.encode():
         digest = (digest ^ byte) * 0x01000193 & 0xFFFFFFFF

@@ -35,12 +35,11 @@ def docs(request: HttpRequest) -> HttpResponse:
 
 
 def _cached(response: HttpResponse) -> HttpResponse:
-    response["Cache-Control"] = "public, max-age=60"
+    response["Cache-Control"] = "max-age=60"
     return response
 
 
 def _get_only(request: HttpRequest) -> HttpResponse | None:
     if request.method in ("GET", "HEAD"):
         return None
-    body, headers = problems.problem(405, "method_not_allowed", f'Method "{request.method}" not allowed.')
-    return problems.http_response(405, body, headers | {"Allow": "GET, HEAD"})
+    return problems.method_not_allowed(request, "GET", "HEAD")

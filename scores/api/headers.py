@@ -1,4 +1,4 @@
-"""The security headers of every answer, also of those that Django does not see."""
+"""The security headers of every answer, also of those that Django does not make."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ def _security_headers() -> dict[str, str]:
         "Cross-Origin-Opener-Policy": "same-origin",
     }
     if settings.SECURE_HSTS_SECONDS:
-        headers["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains"
+        others = "; includeSubDomains" if settings.SECURE_HSTS_INCLUDE_SUBDOMAINS else ""
+        headers["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}{others}"
     return headers
 
 
-#: Of every answer, also of those that are given before Django is asked.
+#: Sent with every answer, also those made before Django is asked.
 SECURITY_HEADERS = _security_headers()

@@ -1,4 +1,4 @@
-"""What the API's description says beyond what drf-spectacular finds in the code: see `/api/schema`.
+"""The API's description (`/api/schema`), as far as drf-spectacular does not find it in the code.
 
 The decorators here go on the views. Bodies that come in are described by their serializers, bodies that
 go out by the components below, because output is `to_dict()` of our values and not a serializer's.
@@ -12,6 +12,7 @@ from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
+from scores.api.openapi_errors import NAME_ERRORS, error_response
 from scores.api.serializers import NameInput, UpdateInput
 from scores.rules.boards import BOARD_SIZE
 from scores.rules.names import MAX_CHARS
@@ -70,19 +71,6 @@ COMPONENTS: dict[str, Any] = {
     | {"additionalProperties": True},
 }
 
-_TEXTS = {
-    400: "`invalid`: the request cannot be understood. Nothing was changed.",
-    401: "`unauthorized`: no access token, or not a valid one.",
-    403: "`forbidden`: another player's score; `banned`; `ticket_required`, `ticket_invalid`, "
-    "`ticket_expired`. Nothing was changed.",
-    409: "`score_limit`: the score would exceed 2^53 - 1.",
-    413: "`too_large`: more than 4096 bytes.",
-    415: "`unsupported_media_type`: only JSON in UTF-8.",
-    422: "`key_reused`: this key was used for another update.",
-    429: "`rate_limited`: wait for `Retry-After` seconds.",
-    503: "`unavailable`, `throttled`, `conflict`, `overloaded`: nothing was changed, try again; "
-    "`outcome_unknown`: try again with the same key.",
-}
 _CHALLENGE = {"type": "string", "examples": ['Bearer realm="scoreboard", error="invalid_token"']}
 _SECONDS = {"type": "integer", "minimum": 1}
 
@@ -104,11 +92,12 @@ def _answer_headers(ok: int, *errors: int) -> list[OpenApiParameter]:
     return headers
 
 
-def _answers(ok: OpenApiResponse, *errors: int, status: int = 200) -> dict[Any, OpenApiResponse]:
-    problem = {"$ref": "#/components/schemas/Problem"}
-    answers: dict[Any, OpenApiResponse] = {(status, "application/json"): ok}
-    for error in errors:
-        answers[error, "application/problem+json"] = OpenApiResponse(problem, _TEXTS[error])
+def _answers(
+    ok: OpenApiResponse, *errors: int, other: dict[int, Any] | None = None
+) -> dict[Any, OpenApiResponse]:
+    answers: dict[Any, OpenApiResponse] = {(200, "application/json"): ok}
+    for status in errors:
+        answers[status, "application/problem+json"] = error_response(status, (other or {}).get(status))
     return answers
 
 
@@ -166,7 +155,7 @@ describe_top10 = extend_schema(
     auth=[{}, {"CognitoToken": []}],  # type: ignore[list-item]
     parameters=[
         OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER, description="An ETag seen before."),
-        *_answer_headers(200, 401, 503),
+        *_answer_headers(200, 400, 401, 503),
         _header("ETag", "Strong; a hash of the body.", [200, 304]),
         _header("Board-Revision", "Number of this version of the board; only grows.", [200, 304]),
         _header("Board-As-Of", "When this was known to be true.", [200, 304]),
@@ -177,6 +166,7 @@ describe_top10 = extend_schema(
             "The Top 10, best first",
             [{"rank": 1, "userId": "USER-111", "name": None, "score": 100}],
         ),
+        400,
         401,
         503,
     )
@@ -187,13 +177,14 @@ describe_me = extend_schema(
     operation_id="getStanding",
     tags=["players"],
     summary="The caller's own score, rank and distance to the board",
-    parameters=_answer_headers(200, 401, 429, 503),
+    parameters=_answer_headers(200, 400, 401, 429, 503),
     responses=_answers(
         _of(
             "Standing",
             "The caller's place",
             {"userId": "USER-123", "score": 50, "rank": 12, "total": 300, "pointsToTop10": 7},
         ),
+        400,
         401,
         429,
         503,
@@ -207,7 +198,11 @@ describe_rename = extend_schema(
     summary="Give the caller a display name, or none",
     request=NameInput,
     parameters=_answer_headers(200, *_NAME_ERRORS),
-    responses=_answers(_of("Named", "The name is set", {"userId": "USER-123", "name": "Ada"}), *_NAME_ERRORS),
+    responses=_answers(
+        _of("Named", "The name is set", {"userId": "USER-123", "name": "Ada"}),
+        *_NAME_ERRORS,
+        other=NAME_ERRORS,
+    ),
     examples=[
         OpenApiExample("A name", value={"name": "Ada"}, request_only=True),
         OpenApiExample("None", value={"name": None}, request_only=True),

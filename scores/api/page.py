@@ -8,8 +8,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_POST
 
+from scores.api import problems
 from scores.api.display import page_rows
 from scores.api.views import board_headers
 from scores.board.reading import get_board
@@ -22,7 +22,7 @@ from scores.rules.names import MAX_CHARS
 #: ES modules the page loads, so that the browser need not discover them one after the other.
 MODULES = ["feed", "account", "standing", "view", "panel", "flip", "countup", "movement", "format"]
 VIEWS = {"wall"}
-#: What stands in the place of the rows.
+#: Shown instead of rows.
 EMPTY = {
     "none": "No scores yet. The first one takes the gold.",
     "private": "This board is private. Sign in to see it.",
@@ -34,6 +34,8 @@ def page(request: HttpRequest, *, socket_path: str) -> HttpResponse:
 
     `socket_path` is where its socket is.
     """
+    if request.method not in ("GET", "HEAD"):
+        return problems.method_not_allowed(request, "GET", "HEAD")
     board = _board()
     view = request.GET.get("view")
     context = {
@@ -64,16 +66,17 @@ def _account() -> dict[str, str] | None:
     return None
 
 
-@require_POST
 def demo_sign_in(request: HttpRequest) -> HttpResponse:
-    """A token of the local issuer for a guest nobody has been before. Routed in development only."""
+    """A token of the local issuer for a new guest. Routed in development only."""
+    if request.method != "POST":
+        return problems.method_not_allowed(request, "POST")
     user_id = f"guest-{secrets.token_hex(3)}"
     answer = {"userId": user_id, "accessToken": local_issuer.mint(user_id)}
     return JsonResponse(answer, headers={"Cache-Control": "no-store"})
 
 
 def _board() -> Board | None:
-    """The board as everybody may see it, or None: it is private, or not to be had right now."""
+    """The board that everybody may see; None when it is private, or cannot be read right now."""
     if not settings.SCOREBOARD_PUBLIC:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Strict JSON in, JSON out: what a request body may be is decided here and in scores/api/serializers.py."""
+"""Strict JSON in, JSON out. The fields of a body are in scores/api/serializers.py."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
+from scores.api.content_types import read_content_type
 from scores.rules.errors import Invalid, TooLarge
 
 
@@ -38,7 +39,7 @@ class StrictJSONParser(BaseParser):
                 parse_float=_no_float,
                 parse_constant=_no_float,
             )
-            if "\\u" in text:  # half of a surrogate pair is no text, and cannot be answered either
+            if "\\u" in text:  # half of a surrogate pair is not text, and cannot be sent back
                 json.dumps(value, ensure_ascii=False).encode("utf-8")
             return value
         except (ValueError, RecursionError) as error:
@@ -57,15 +58,11 @@ def _no_float(text: str) -> NoReturn:
 
 
 class OnlyJSON(BaseContentNegotiation):
-    """Whatever `Accept` says, answers are JSON; a request body must say that it is."""
+    """Answers are JSON whatever `Accept` says; a request body must be declared as JSON in UTF-8."""
 
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
-        essence, _, parameters = (request.content_type or "").partition(";")
-        charset = parameters.strip().lower()
-        json_body = essence.strip().lower() == "application/json"
-        return (
-            next(iter(parsers)) if json_body and charset in ("", "charset=utf-8", 'charset="utf-8"') else None
-        )
+        essence, utf_8, _ = read_content_type(request.content_type or "")
+        return next(iter(parsers)) if essence == "application/json" and utf_8 else None
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None

@@ -6,14 +6,14 @@ import json
 import logging
 from typing import Any
 
-from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from scores.rules.addresses import client_address
+from scores.api.addresses import counted_address
 from scores.rules.errors import Invalid, ScoreboardError, TooLarge, Unavailable
 from scores.telemetry import security_events
 
@@ -33,9 +33,16 @@ _TITLES = {
     429: "Too many requests",
     503: "Service unavailable",
 }
-#: Answers that are worth a security event: nobody known, not allowed, a key reused, too much.
+#: Answers that are security events: not authenticated, not allowed, a key reused, too many requests.
 _SECURITY = {401, 403, 422, 429}
-_CODES = {401: "unauthorized", 404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
+_CODES = {
+    400: "invalid",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    415: "unsupported_media_type",
+}
 
 
 def problem(
@@ -57,7 +64,7 @@ def of_error(error: ScoreboardError, errors: Any = None) -> tuple[int, dict[str,
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
-    """DRF's hook: every exception of a view becomes a problem; what nobody expected is logged, a 503."""
+    """DRF's hook: every exception of a view becomes a problem. An unexpected one is logged and is a 503."""
     set_rollback()
     extra: dict[str, str] = {}
     status, body, headers = _of_exception(exc)
@@ -85,10 +92,10 @@ def _record(exc: Exception, code: str, status: int, context: dict[str, Any]) -> 
 
 
 def address_of(request: HttpRequest) -> str:
-    """The address that a request is counted for (scores/rules/addresses.py)."""
+    """The address that a request is counted for."""
     meta = request.META
     forwarded = meta.get("HTTP_X_FORWARDED_FOR", "")
-    return client_address(meta.get("REMOTE_ADDR") or "", forwarded, settings.SCOREBOARD_TRUSTED_PROXIES)
+    return counted_address(meta.get("REMOTE_ADDR") or "", forwarded)
 
 
 def _of_exception(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
@@ -96,6 +103,8 @@ def _of_exception(exc: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
         return of_error(exc)
     if isinstance(exc, RequestDataTooBig):
         return of_error(TooLarge())
+    if isinstance(exc, SuspiciousOperation | BadRequest | MultiPartParserError):
+        return of_error(Invalid())
     if isinstance(exc, exceptions.ValidationError):
         return of_error(Invalid(), errors=exc.detail)
     if isinstance(exc, exceptions.APIException) and exc.status_code in _CODES:
@@ -111,10 +120,26 @@ def http_response(status: int, body: dict[str, Any], headers: dict[str, str]) ->
 
 
 def not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-    """The view of every path that is nothing else."""
+    """The view of every path that has no other."""
     return http_response(404, *problem(404, "not_found", "There is nothing at this path."))
 
 
 def for_exception(exc: Exception) -> HttpResponse:
     """The answer to an exception outside DRF."""
     return http_response(*_of_exception(exc))
+
+
+def method_not_allowed(request: HttpRequest, *allowed: str) -> HttpResponse:
+    """The answer of a view outside DRF that serves only the `allowed` methods."""
+    body, headers = problem(405, "method_not_allowed", f'Method "{request.method}" not allowed.')
+    return http_response(405, body, headers | {"Allow": ", ".join(allowed)})
+
+
+def bad_request(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    """Django's answer to what it cannot read, before any view."""
+    return http_response(*of_error(Invalid()))
+
+
+def unavailable(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    """Django's answer to an error outside any view."""
+    return http_response(*of_error(Unavailable()))

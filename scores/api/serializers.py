@@ -8,7 +8,7 @@ from django.conf import settings
 from rest_framework import serializers
 
 from scores.rules.names import BadName, clean_name
-from scores.rules.players import ID_PATTERN
+from scores.rules.players import id_problem
 from scores.rules.tickets import MAX_TICKET_CHARS
 
 
@@ -29,14 +29,14 @@ class StrictSerializer(serializers.Serializer[Any]):
 
 
 class IdField(serializers.Field[str, str, str, Any]):
-    """A user id or an idempotency key."""
+    """A user id."""
 
-    default_error_messages = {"invalid": "Must be a string of 1 to 128 characters of A-Z a-z 0-9 _ . : @ -"}
+    default_error_messages = {"invalid": "Must be {rule}"}
 
     def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str) or not ID_PATTERN.fullmatch(data):
-            self.fail("invalid")
-        return data
+        if rule := id_problem(data):
+            self.fail("invalid", rule=rule)
+        return cast(str, data)
 
 
 class IncrementField(serializers.Field[int, int, int, Any]):

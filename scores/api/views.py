@@ -6,12 +6,13 @@ import hashlib
 import json
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from rest_framework import permissions, viewsets
-from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.exceptions import MethodNotAllowed, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -25,9 +26,14 @@ from scores.identity.verifier import Identity
 from scores.moderation.moderating import rename
 from scores.rules import limits, tickets
 from scores.rules.boards import Board
-from scores.rules.entries import key_of_header
+from scores.rules.entries import is_placeholder, key_of_header
 from scores.rules.errors import Invalid
 from scores.telemetry import metrics
+
+BAD_KEY = (
+    "Idempotency-Key must be 1 to 128 characters of A-Z a-z 0-9 _ . : @ -, new for every update: "
+    "not undefined, null, None, NaN, true or false."
+)
 
 
 class MaySeeBoard(permissions.IsAuthenticated):
@@ -44,6 +50,8 @@ class ScoreViewSet(viewsets.ViewSet):
     idempotency_key: str | None = None
     user_id: str | None = None
     demand = limits.NO_DEMAND
+    #: Query parameters of each action; any other is a 400.
+    query_parameters: Mapping[str, frozenset[str]] = {}
 
     def get_permissions(self) -> Any:
         return [MaySeeBoard()] if self.action == "top10" else super().get_permissions()
@@ -58,13 +66,15 @@ class ScoreViewSet(viewsets.ViewSet):
         """Raise a player's score, once for each idempotency key."""
         key = self.idempotency_key
         if key is None:
-            raise Invalid("Idempotency-Key must be 1 to 128 characters of A-Z a-z 0-9 _ . : @ -")
+            raise Invalid(BAD_KEY)
         update = UpdateInput(data=request.data)
         update.is_valid(raise_exception=True)
         self.user_id = user_id = update.validated_data["userId"]
         ticket = None
         if "ticket" in update.validated_data:
             ticket = tickets.verify(update.validated_data["ticket"], settings.SCOREBOARD_TICKET_KEYS)
+            if is_placeholder(ticket.jti):
+                raise Invalid(BAD_KEY)
             self.idempotency_key = ticket.jti
             if "Idempotency-Key" not in request.headers:
                 key = ticket.jti
@@ -121,6 +131,7 @@ class ScoreViewSet(viewsets.ViewSet):
         if self.action in (None, "metadata"):  # before asking who is calling
             raise MethodNotAllowed(request.method or "")
         super().initial(request, *args, **kwargs)
+        _check_query(request, self.query_parameters.get(self.action, frozenset()))
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         if request.resolver_match and request.resolver_match.url_name == "score-update":
@@ -132,7 +143,7 @@ class ScoreViewSet(viewsets.ViewSet):
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         if request.resolver_match and request.resolver_match.url_name == "score-update":
-            # A key that cannot be used is answered with one that can.
+            # A key that cannot be used is answered with a new one.
             response["Idempotency-Key"] = self.idempotency_key or str(uuid.uuid4())
             _count(request, response)
         for name, value in self.demand.headers().items():
@@ -140,8 +151,14 @@ class ScoreViewSet(viewsets.ViewSet):
         return response
 
 
+def _check_query(request: Request, known: frozenset[str]) -> None:
+    unknown = sorted(set(request.query_params) - known)
+    if unknown:
+        raise ValidationError({name[:128]: ["Unknown query parameter."] for name in unknown})
+
+
 def _key_of(request: HttpRequest) -> str | None:
-    """The idempotency key: the header without one pair of quotes, or a new one; None when it is odd."""
+    """The idempotency key: the header without one pair of quotes, or a new one; None: not a key."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return str(uuid.uuid4())
@@ -177,7 +194,7 @@ def _matches(if_none_match: str, etag: str) -> bool:
 
 
 def board_headers(board: Board) -> dict[str, str]:
-    """What every answer with a board in it says about it."""
+    """The headers of every answer that shows a board."""
     return {
         "Board-Revision": str(board.revision),
         "Board-As-Of": board.as_of_text,

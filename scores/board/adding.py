@@ -142,7 +142,7 @@ class _Update:
 
 def _check_caller(caller: Identity, user_id: str) -> None:
     if not caller.may_write_for(user_id):
-        raise Forbidden
+        raise Forbidden(caller.explain_refusal(user_id))
     if settings.SCOREBOARD_SERVER_ONLY and not caller.is_server:
         raise Forbidden("Only the site's own server may change scores.")
 

@@ -88,5 +88,5 @@ def one_at_a_time(scoreboard: Scoreboard, user_id: str) -> Iterator[float]:
 
 def pause(seconds: float) -> None:
     """Sleep for about `seconds`, with jitter, and let another request compute meanwhile."""
-    with concurrency.waiting():
+    with concurrency.blocking():
         time.sleep(random.uniform(seconds / 2, seconds))

@@ -6,7 +6,7 @@ from django_cognito_jwt import JSONWebTokenAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from scores.identity.verifier import Identity, KeysUnavailable, TokenError, get_verifier
+from scores.identity.verifier import Identity, KeysUnavailable, TokenError, WrongToken, get_verifier
 from scores.rules.errors import Unavailable
 
 
@@ -20,20 +20,22 @@ class CognitoAuthentication(JSONWebTokenAuthentication):  # type: ignore[misc]
             return None
         try:
             return get_verifier().validate(token), None
+        except WrongToken as error:
+            raise AuthenticationFailed(error.detail) from error
         except TokenError as error:
             raise AuthenticationFailed("The access token is not valid.") from error
         except KeysUnavailable as error:
             raise Unavailable("Tokens cannot be checked right now.") from error
 
     def get_jwt_token(self, request: Request) -> bytes | None:
-        """The bearer token, or None. Raises AuthenticationFailed when it is more, or less, than one."""
+        """The bearer token, or None. Raises AuthenticationFailed for a header that is not a single token."""
         try:
             token: bytes | None = super().get_jwt_token(request)
-        except UnicodeDecodeError:  # the scheme is no text
+        except UnicodeDecodeError:  # the scheme is not UTF-8
             return None
         return token
 
     def authenticate_header(self, request: Request) -> str:
-        """The challenge of RFC 6750, section 3: an error code only if a token was there."""
+        """The challenge of RFC 6750, section 3. The error code is there only if the request had a token."""
         refused = getattr(request._request, "token_refused", False)
         return 'Bearer realm="scoreboard"' + (', error="invalid_token"' if refused else "")

@@ -1,7 +1,7 @@
 """The public keys of the user pool, kept in the process.
 
-Fetching is done by a thread of its own, one at a time, and nobody who has a known key waits for it: the
-key endpoint may be slow, down, or dripping bytes for hours.
+A thread fetches them, one fetch at a time. Requests with a known key never wait for it, because the key
+endpoint may be slow, down, or send a byte at a time for hours.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from scores import concurrency
 
 logger = logging.getLogger(__name__)
 
-#: The key set is fetched at most once in this time (s), whatever tokens come in.
+#: Shortest time between two fetches (s), however many tokens have unknown keys.
 REFETCH_S = 30.0
-#: Known keys are looked at again after this time (s).
+#: The key set is fetched again after this time (s) even if all keys are known.
 REFRESH_S = 3600.0
-#: A fetch must be over in this time (s), and whoever needs its result waits no longer.
+#: Longest time of a fetch, and of a request that waits for it (s).
 FETCH_TIMEOUT_S = 2.0
 _MAX_BYTES = 65_536
 
 
 class KeysUnavailable(Exception):
-    """No key of the pool is known yet, and its key set cannot be fetched: nobody can be identified."""
+    """No key of the pool is known and its key set cannot be fetched, so no token can be checked."""
 
 
 class KeySet:
-    """The keys at `url`; old ones stay when the key endpoint fails."""
+    """The keys at `url`. Known keys stay when the key endpoint fails."""
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._url = url
@@ -46,16 +46,16 @@ class KeySet:
         self._idle.set()
 
     def find(self, kid: str, wait_s: float = FETCH_TIMEOUT_S) -> Any | None:
-        """The key `kid`, or None. An unknown one may start a fetch, which is waited for at most `wait_s`.
+        """The key `kid`, or None. An unknown `kid` may start a fetch; this waits up to `wait_s` for it.
 
-        Raises KeysUnavailable when no key at all is known, or the fetch that may bring it is under way.
+        Raises KeysUnavailable when no key is known, or while a fetch is running that may bring the key.
         """
         key = self._keys.get(kid)
         age = self._clock() - self._tried_at
         if age >= (REFETCH_S if key is None else REFRESH_S):
             self._start_fetch()
         if key is None:
-            with concurrency.waiting():
+            with concurrency.blocking():
                 self._idle.wait(wait_s)
             key = self._keys.get(kid)
             if key is None and (not self._keys or not self._idle.is_set()):
@@ -73,7 +73,7 @@ class KeySet:
     def _fetch(self) -> None:
         try:
             self._keys = _usable(json.loads(_read(self._url))["keys"])
-        except Exception as error:  # whatever an endpoint may send: the old keys stay
+        except Exception as error:  # an endpoint may send anything; the old keys stay
             logger.warning("the key set could not be fetched: %s", type(error).__name__)
         finally:
             self._idle.set()
@@ -81,7 +81,7 @@ class KeySet:
 
 class _StayHere(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        """Keys are only where the settings say they are."""
+        """Refuse: keys come only from the address in the settings."""
 
 
 _opener = urllib.request.build_opener(_StayHere)
@@ -99,7 +99,7 @@ def _read(url: str) -> bytes:
 
 
 def _usable(keys: list[dict[str, Any]]) -> dict[str, Any]:
-    """RSA keys for signatures, by id; raises ValueError when there are none."""
+    """The RSA keys for signatures, by id. Raises ValueError when there are none."""
     found = {
         key["kid"]: jwt.PyJWK(key, algorithm="RS256").key
         for key in keys

@@ -1,6 +1,6 @@
-"""A token issuer for laptops: a key pair in the data folder, tokens in the shape of Cognito's.
+"""A token issuer for development: a key pair in the data folder signs tokens with Cognito's claims.
 
-Only with DEBUG on; anybody who can read the data folder can be anybody. Imports nothing of ours.
+It works only with DEBUG on, because the key lets its reader sign in as anybody. Imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CLIENT_ID = "local"
 
 
 def ensure_key() -> Path:
-    """The folder with the key pair, made when missing. Raises ImproperlyConfigured with DEBUG off."""
+    """The folder with the key pair, which is made if it is missing. Raises ImproperlyConfigured."""
     if not settings.LOCAL_ISSUER:
         raise ImproperlyConfigured("The local issuer works only with DEBUG on and no COGNITO_USER_POOL.")
     folder: Path = settings.DATA_DIR / "issuer"
@@ -33,7 +33,7 @@ def ensure_key() -> Path:
         _write_key(made)
         try:
             made.rename(folder)
-        except OSError:  # another process was faster: its key counts
+        except OSError:  # another process made one meanwhile; use its key
             for file in made.iterdir():
                 file.unlink()
             made.rmdir()
@@ -53,7 +53,7 @@ def _write_key(folder: Path) -> None:
 
 
 def mint(subject: str, scope: str = "", lifetime_s: int = LIFETIME_S) -> str:
-    """An access token for `subject`, as Cognito would issue it. Raises ImproperlyConfigured."""
+    """An access token for `subject` with the claims of Cognito's. Raises ImproperlyConfigured."""
     folder = ensure_key()
     kid = json.loads((folder / "jwks.json").read_text())["keys"][0]["kid"]
     now = int(time.time())

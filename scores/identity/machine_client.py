@@ -1,4 +1,4 @@
-"""An access token for a machine client of the user pool, for tools that act as the site's own server.
+"""Gets an access token for a machine client of the user pool. Tools use it to act as the site's server.
 
 OAuth 2.0, client credentials (RFC 6749, section 4.4), at the pool's token endpoint. Imports nothing of ours.
 """
@@ -16,12 +16,12 @@ TIMEOUT_S = 5.0
 
 
 class TokenRefused(Exception):
-    """There is no token to be had; the text says why, without any secret."""
+    """The token endpoint gave no token. The text says why and holds no secret."""
 
 
 class _StayHere(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        """The secret goes nowhere else."""
+        """Refuse: the secret is sent to the configured address only."""
 
 
 _opener = urllib.request.build_opener(_StayHere)
@@ -30,7 +30,7 @@ _opener = urllib.request.build_opener(_StayHere)
 def fetch_token(url: str, client_id: str, client_secret: str, scope: str = "") -> str:
     """An access token; `url` is `https://<the pool's domain>/oauth2/token`. Raises TokenRefused."""
     if urlsplit(url).scheme not in ("http", "https"):
-        raise TokenRefused(f"{url!r} is no web address")
+        raise TokenRefused(f"{url!r} is not an http or https address")
     form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
     pair = f"{quote(client_id, safe='')}:{quote(client_secret, safe='')}"
     headers = {

@@ -1,4 +1,4 @@
-"""Values of command-line arguments that several commands take."""
+"""Types of command-line arguments that several commands use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _UNITS_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 
 def instant(text: str) -> int:
-    """An ISO 8601 date or date and time, UTC unless it says otherwise, as ms since 1970."""
+    """An ISO 8601 date, or date and time, as ms since 1970. UTC unless it has another offset."""
     try:
         moment = datetime.fromisoformat(text)
         return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -1,10 +1,11 @@
-"""An action that a form asks for: which one it is, what the board would look like after it, doing it."""
+"""Carries out the action of a form, and previews the board after it."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
+import re
 from typing import Any
 
 from django.core.exceptions import BadRequest
@@ -18,28 +19,31 @@ from scores.rules.actions import Action, moderated
 from scores.rules.errors import Invalid, Refused, ScoreboardError, VersionMoved
 from scores.rules.players import ID_PATTERN, Player, RuleError
 
-#: How often an action is tried on a player who may score meanwhile.
+#: Tries of an action on a player who may score at the same time.
 TRIES = 5
 
-#: A player in a form, as it was rendered: (version, ULID, user id).
+#: A player in a form for many: (version, ULID, user id), as rendered.
 Item = tuple[int, str, str]
+
+_VERSION = re.compile(r"[1-9][0-9]{0,14}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FormPage:
-    """A form that is shown: for whom, of which version (0: the player's), its ULID ('': a new one).
+    """A form for `player`, rendered from `version` (-1: the player's) with `ulid` ('': a new one).
 
-    `status` is that of the answer, `done` says that nothing is left to show.
+    `status` is the status of the answer. `done` is set when the action is done and no form is shown.
     """
 
     player: Player
-    version: int = 0
+    version: int = -1
     ulid: str = ""
     status: int = 200
     done: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "version", self.version or self.player.version)
+        if self.version < 0:
+            object.__setattr__(self, "version", self.player.version)
         object.__setattr__(self, "ulid", self.ulid or str(ULID()))
 
     @property
@@ -51,7 +55,7 @@ class FormPage:
 def attempt(
     scoreboard: Scoreboard, moderator: str, page: FormPage, action: Action, form: ActionForm
 ) -> FormPage:
-    """Do what a valid form asks for; the page after it, with what went wrong in the form."""
+    """Carry out the action of a valid form. Returns the next page; problems are added to the form."""
     user_id = page.player.user_id
     try:
         player = act(scoreboard, moderator, user_id, action, form, page.version, page.ulid)
@@ -75,10 +79,10 @@ def act(
     version: int,
     ulid: str,
 ) -> Player:
-    """Do what a valid form asks for; the player after it.
+    """Carry out the action of a valid form. Returns the player after it.
 
-    `version` and `ulid` are the form's own, from when it was rendered: the same form sent twice is one
-    action, a form changed and sent again is another one. Raises what `moderation.moderate` raises.
+    `version` and `ulid` were rendered into the form. The same form sent twice is one action; a form that was
+    changed before it was sent again is another one. Raises the errors of `moderating.moderate`.
     """
     content = json.dumps([ulid, user_id, action, form.cleaned_data], default=str, sort_keys=True)
     made_of = ULID.from_str(ulid).bytes[:6] + hashlib.sha256(content.encode()).digest()[:10]
@@ -109,7 +113,7 @@ def act(
 def result(
     scoreboard: Scoreboard, moderator: str, action: Action, form: ActionForm, item: Item
 ) -> dict[str, str]:
-    """Do it to one of many players; user id, outcome (done, changed, refused, failed) and a sentence."""
+    """Act on one of many players. Returns user id, outcome and a sentence."""
     version, ulid, user_id = item
     outcome = {"userId": user_id}
     try:
@@ -126,9 +130,9 @@ def result(
 def preview(
     scoreboard: Scoreboard, players: list[Player], action: Action, form: ActionForm
 ) -> dict[str, Any]:
-    """The board now and after the action, or why there is no such board. Raises Unavailable."""
+    """The board now and after the action, or the rule that forbids the action. Raises Unavailable."""
     if not form.is_bound and action in (Action.ADJUST, Action.RENAME):
-        return {"preview": None}  # of what?
+        return {"preview": None}  # the form has no values yet
     form.is_valid()
     now = scoreboard.now_ms()
     changed, forbidden = [], ""
@@ -136,7 +140,7 @@ def preview(
         try:
             arguments = form.arguments(now) if form.is_bound else {}
             changed.append(moderated(player, action, now, **arguments))
-        except KeyError:  # a field is wrong
+        except KeyError:  # a field is not valid
             return {"preview": None}
         except RuleError as error:
             forbidden = sentence(error)
@@ -148,8 +152,8 @@ def preview(
 
 
 def rendered_in(version: str, ulid: str) -> tuple[int, str]:
-    """(version, ULID) of a form, as it was rendered. Raises BadRequest."""
-    if not (version.isascii() and version.isdigit() and len(version) < 16 and ULID_PATTERN.fullmatch(ulid)):
+    """The version (at least 1) and the ULID that were rendered into a form. Raises BadRequest."""
+    if not (_VERSION.fullmatch(version) and ULID_PATTERN.fullmatch(ulid)):
         raise BadRequest
     return int(version), ulid
 

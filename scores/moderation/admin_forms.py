@@ -1,4 +1,4 @@
-"""The forms of the moderation actions. Each asks for a reason; what they mean for a score, the rules say."""
+"""The forms of the moderation actions. Each asks for a reason."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 from django import forms
 
 from scores.rules.actions import Action
+from scores.rules.audit_trail import MAX_REASON
 from scores.rules.names import MAX_CHARS, BadName, clean_name
 from scores.rules.players import MAX_SCORE
 
-MAX_REASON = 500
 _LASTS = {
     "3600": "1 hour",
     "86400": "1 day",
@@ -25,7 +25,7 @@ ULID_PATTERN = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
 class ActionForm(forms.Form):
-    """What every action needs: the reason."""
+    """The field of every action: the reason."""
 
     use_required_attribute = True
 
@@ -33,21 +33,21 @@ class ActionForm(forms.Form):
         max_length=MAX_REASON,
         min_length=3,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="Kept for good, next to your name. The public never sees it.",
+        help_text="Kept with your name. The public never sees it.",
     )
 
     def arguments(self, now: int) -> dict[str, Any]:
-        """What `moderate` is told besides who, what, why and when (`now` in ms); of a valid form."""
+        """The arguments of `moderate` that belong to this action, from a valid form. `now` is in ms."""
         return {}
 
 
 class HideForm(ActionForm):
-    """What takes a player off the board, who may be scoring at this very moment."""
+    """An action that takes a player off the board, who may be scoring at the same time."""
 
     meanwhile = forms.BooleanField(
         required=False,
         label="Also if the player scores meanwhile",
-        help_text="Else nothing is done when anything has changed since you opened this form.",
+        help_text="Otherwise nothing is done if the player has changed since you opened this form.",
     )
 
 
@@ -57,7 +57,7 @@ class AdjustForm(ActionForm):
     amount = forms.IntegerField(
         min_value=-MAX_SCORE,
         max_value=MAX_SCORE,
-        help_text="Points to add; with a minus, to take away. The score cannot go below 0.",
+        help_text="Points to add, or with a minus to take away. The score cannot go below 0.",
     )
 
     def clean_amount(self) -> int:
@@ -76,7 +76,7 @@ class RenameForm(ActionForm):
     name = forms.CharField(
         required=False,
         max_length=MAX_CHARS,
-        help_text="The name on the board; empty: none. The player may choose another one.",
+        help_text="The name on the board; leave it empty for none. The player may choose another one.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "dir": "auto"}),
     )
 

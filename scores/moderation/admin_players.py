@@ -1,7 +1,7 @@
-"""The moderators' door: lists, a player's page, and a form for each action. Logic is in the services.
+"""The pages of the admin site: lists, a player's page, and a form for each action.
 
-Players are not in the relational database, so every view here is our own and checks its permission
-itself. Each action is one call of `moderation.moderate`, on the version that the form was rendered from.
+Players are not in the relational database, so these are views of our own, and each checks its permission.
+Each action is one call of `moderating.moderate`, with the version that was rendered into the form.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ View = Callable[..., HttpResponse]
 
 #: Entries of a ledger on one page.
 ENTRIES_PER_PAGE = 100
-#: The curve of a score, in the units of its picture.
+#: Size of the curve of a score, in SVG units.
 CURVE_WIDTH, CURVE_HEIGHT = 600, 120
-#: What can be done to many players at once.
+#: Actions on many players at once.
 BULK_ACTIONS = (Action.HIDE, Action.BAN)
 
 
@@ -65,7 +65,7 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         ]
 
     def _needs(self, permission: str, view: View) -> View:
-        """`view` for who is signed in at the admin site and has this permission."""
+        """`view` for signed-in users of the admin site with this permission."""
 
         @wraps(view)
         def guarded(request: HttpRequest, **kwargs: str) -> HttpResponse:
@@ -89,7 +89,7 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     # --- Lists ---------------------------------------------------------------------------------------
 
     def list_view(self, request: HttpRequest) -> HttpResponse:
-        """By rank, a queue (`?state=`), or what a search found (`?q=`)."""
+        """The players by rank, in a queue (`?state=`), or found by a search (`?q=`)."""
         text, state = request.GET.get("q", "").strip(), request.GET.get("state", "")
         if text:
             title = f"Players found for “{text[:200]}”"
@@ -117,7 +117,7 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     # --- One player ----------------------------------------------------------------------------------
 
     def player_view(self, request: HttpRequest, user_id: str) -> HttpResponse:
-        """All that is known of a player, and what can be done."""
+        """A player with the ledger, the signals and the possible actions."""
         case = review.case(get_scoreboard(), user_id=user_id) if ID_PATTERN.fullmatch(user_id) else None
         if case is None:
             raise Http404("There is no player with this id.")
@@ -154,7 +154,7 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return self._page(request, "player", context)
 
     def action_view(self, request: HttpRequest, user_id: str, action: str) -> HttpResponse:
-        """The form of one action: shows the board after it, then does it."""
+        """The form of one action. It shows the board after the action, then carries it out."""
         known = review.players(get_scoreboard(), [user_id]) if ID_PATTERN.fullmatch(user_id) else []
         if not known:
             raise Http404("There is no player with this id.")
@@ -183,7 +183,7 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "stale": page.stale,
             "entered": [],
         }
-        if page.stale:  # what has changed is shown, and the next attempt is another one
+        if page.stale:  # show the changes; the next attempt is another action
             entered = review.since(get_scoreboard(), user_id=user_id, version=page.version)
             context["entered"] = [entry_line(entry) for entry in entered]
             page = FormPage(player, status=page.status)
@@ -197,9 +197,9 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     # --- Many players --------------------------------------------------------------------------------
 
     def bulk_view(self, request: HttpRequest, action: str) -> HttpResponse:
-        """Hide or ban the players chosen in a list: first the form, then a result for each of them.
+        """Hide or ban the players chosen in a list: first a form, then a result for each player.
 
-        With `Accept: application/json` the results are JSON; the page's script sends one player at a time.
+        With `Accept: application/json` the results are JSON. The page's script sends one player at a time.
         """
         asked = _action(action)
         if asked not in BULK_ACTIONS:

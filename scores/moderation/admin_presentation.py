@@ -1,4 +1,4 @@
-"""How players, ledgers and boards read on the admin site. Pure: values in, what a template shows out."""
+"""Turns players, ledgers and boards into the texts of the admin site's templates. Pure functions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class PlayerLine:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EntryLine:
-    """An entry of the ledger; `changes` are (what, before, after) of a moderation."""
+    """An entry of the ledger. `changes` are the (field, before, after) of a moderation."""
 
     at: str
     kind: str
@@ -55,7 +55,7 @@ class EntryLine:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BoardLine:
-    """A row of a board, and in a word how it differs from the other board ('' when it does not)."""
+    """A row of a board. `mark` says how it differs from the other board ('': not at all)."""
 
     rank: int
     label: str
@@ -64,7 +64,7 @@ class BoardLine:
 
 
 def when(ms: int | None) -> str:
-    """A moment (ms) in UTC, to the second; '–' for none."""
+    """A time (ms) in UTC, to the second, or '–' for None."""
     if not ms:
         return "–"
     return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
@@ -75,25 +75,25 @@ def name_of(player: Player) -> str:
 
 
 def state_of(player: Player, now: int) -> str:
-    """The state in words; with the end of a ban, and saying so when that is past (it ends by itself)."""
+    """The state in words, with the end of a ban. A ban whose end is past is over."""
     if player.state is not State.BANNED or player.banned_until is None:
         return player.state.value
     return f"banned until {when(player.banned_until)}" if player.is_banned(now) else "ban ended"
 
 
 def sentence(error: Exception) -> str:
-    """The text of a rule's refusal as a sentence."""
+    """The text of a refusal as a sentence."""
     text = str(error)
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def done(action: Action, player: Player) -> str:
-    """What has been done, for who did it."""
+    """The message to the moderator after an action."""
     return _DONE[action].format(name_of(player), f"{player.score:,}")
 
 
 def player_lines(players: Sequence[Player], first_rank: int | None, now: int) -> list[PlayerLine]:
-    """Lines of a list; ranks count on from `first_rank`, if that is given, over the visible ones."""
+    """The lines of a list. Visible players get ranks from `first_rank` on, if it is given."""
     lines = []
     rank = first_rank
     for player in players:
@@ -128,7 +128,7 @@ def entry_line(entry: Entry) -> EntryLine:
 
 
 def board_lines(now: Sequence[Row], after: Sequence[Row]) -> tuple[list[BoardLine], list[BoardLine]]:
-    """Both boards, each row marked with what becomes of it."""
+    """Both boards, with marks on the rows that differ."""
     before = {row.user_id: row for row in now}
     then = {row.user_id: row for row in after}
     leaving = [_board_line(row, "" if row.user_id in then else "leaves") for row in now]

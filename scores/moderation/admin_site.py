@@ -1,4 +1,4 @@
-"""The moderators' site: its first page shows the queues and the board. Without Django's theme switch."""
+"""The admin site of the moderators. Its first page shows the queues and the board."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver
 
 from scores.board.scoreboard import get_scoreboard
 from scores.moderation import review
@@ -24,6 +25,10 @@ class ModerationSite(admin.AdminSite):
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         return super().each_context(request) | {"board_title": settings.SCOREBOARD_TITLE}
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        # "View on site" opens any object of any model by number. Ours are not in a database.
+        return [each for each in super().get_urls() if getattr(each, "name", None) != "view_on_site"]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         context: dict[str, Any] = {"may_view": request.user.has_perm(VIEW)}

@@ -12,7 +12,7 @@ from scores.rules.actions import Action
 from scores.rules.entries import Entry
 from scores.rules.errors import Invalid
 from scores.rules.names import BadName, clean_name
-from scores.rules.players import ID_PATTERN
+from scores.rules.players import ID_RULE, KEY_PATTERN, id_problem
 
 #: A repeated form may count the end of its ban from its own "now": this close (ms), it is the same end.
 SAME_END_MS = 60_000
@@ -68,8 +68,8 @@ def checked_request(
     until: int | None = None,
 ) -> ModerationRequest:
     """A moderator's request, with its texts as they are kept. Raises Invalid."""
-    if not ID_PATTERN.fullmatch(user_id):
-        raise Invalid("A user id is 1 to 128 characters of A-Z a-z 0-9 _ . : @ -")
+    if rule := id_problem(user_id):
+        raise Invalid(f"A user id must be {rule}")
     if type(amount) is not int or (amount != 0) != (action is Action.ADJUST):
         raise Invalid("adjust, and only adjust, takes an amount: a whole number that is not 0.")
     if name is not None and action is not Action.RENAME:
@@ -92,8 +92,8 @@ def checked_request(
 
 def _checked_id(entry_id: str) -> str:
     rest = entry_id.removeprefix(audit_trail.PREFIX)
-    if rest == entry_id or not ID_PATTERN.fullmatch(rest):
-        raise Invalid("The id of a moderation entry is MOD# and 1 to 128 characters of A-Z a-z 0-9 _ . : @ -")
+    if rest == entry_id or not KEY_PATTERN.fullmatch(rest):
+        raise Invalid(f"The id of a moderation entry is MOD# and {ID_RULE}")
     return entry_id
 
 

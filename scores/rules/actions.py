@@ -1,4 +1,4 @@
-"""The moderation actions: which are possible in which state, and what each does to a player."""
+"""The moderation actions: the states in which each is possible, and what it does to a player."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FROM = {
 
 
 def possible_actions(state: State) -> list[Action]:
-    """What a moderator can do about a player in this state."""
+    """The actions that are possible in this state."""
     return [action for action in Action if state in _FROM[action]]
 
 
@@ -45,10 +45,10 @@ def moderated(
     name: str | None = None,
     until: int | None = None,
 ) -> Player:
-    """`player` after a moderation at `at` (ms): `amount` for adjust, `name` for rename, `until` for ban.
+    """`player` after `action` at `at` (ms). Adjust takes `amount`, rename `name`, ban `until` (ms).
 
-    Raises RuleError when the action does not fit the player's state, would change nothing, or the score
-    would leave 0 … MAX_SCORE.
+    Raises RuleError when the player's state does not allow the action, when it would change nothing, and when
+    the score would be below 0 or above MAX_SCORE.
     """
     if player.state not in _FROM[action]:
         raise RuleError(f"cannot {action} a player who is {player.state}")
@@ -62,7 +62,7 @@ def moderated(
             return dataclasses.replace(changed, score=player.score + amount, reached_at=at)
         case Action.RENAME:
             if player.name == name:
-                raise RuleError("the player is called that already")
+                raise RuleError("the player has this name already")
             return dataclasses.replace(changed, name=name)
         case Action.HIDE:
             return dataclasses.replace(changed, state=State.HIDDEN)

@@ -1,24 +1,23 @@
-"""Whose address a request comes from. Imports nothing of ours.
+"""The client address of a request. Imports nothing of ours.
 
-`X-Forwarded-For` is a list that every proxy on the way appends the address of its caller to, so only
-the entries from the right that our own proxies wrote can be believed: whatever a client sends stands
-to the left of them.
+Every proxy appends the address of its caller to `X-Forwarded-For`. A client can send the header itself, and
+its entries are then on the left. So only the entries on the right, which our own proxies wrote, are trusted.
 """
 
 from __future__ import annotations
 
 import ipaddress
 
-#: A whole IPv6 network of this size is one customer: its addresses count as one (RFC 6177).
+#: An IPv6 network of this size belongs to one customer, so its addresses count as one (RFC 6177).
 _IPV6_CUSTOMER_BITS = 64
 
 
 def client_address(peer: str, forwarded_for: str, proxies: int) -> str:
-    """The address a request is counted for.
+    """The address that limits count for a request: an IPv4 address, or the /64 of an IPv6 address.
 
-    `peer` is who connected, `forwarded_for` the value of all `X-Forwarded-For` lines joined with
-    commas, `proxies` how many proxies of ours append to it (0: the header is not believed).
-    IPv4 as it is, IPv6 as its /64. A header our proxies cannot have written leaves the peer.
+    `peer` is the address of the connection, `forwarded_for` all `X-Forwarded-For` lines joined with commas,
+    `proxies` the number of our own proxies that append to it (0: the header is ignored). The peer counts
+    when our proxies cannot have written the header.
     """
     entries = forwarded_for.split(",") if proxies > 0 else []
     written = entries[-proxies] if len(entries) >= proxies > 0 else ""
@@ -26,7 +25,7 @@ def client_address(peer: str, forwarded_for: str, proxies: int) -> str:
 
 
 def _counted(text: str) -> str | None:
-    """The address in `text`, which may carry a port or brackets; None when there is none."""
+    """The address in `text`, without port and brackets; None when there is none."""
     host = text.strip().strip('"')
     if host.startswith("["):
         host = host[1:].partition("]")[0]

@@ -1,17 +1,18 @@
-"""What a moderation leaves in the ledger: who, what, why, before, after, when. Pure rules, no store.
+"""The audit trail of moderation: the fields of its ledger entries, and their export. Pure rules, no store.
 
-And what of it stays when the player is erased. The ledger must go on adding up and a repeated update must
-go on being the same update, so ids, keys, hashes, numbers, states and times stay. What people wrote goes:
-names, reasons (free text about a person), and the player as the actor of own renames.
+An erasure removes the texts that people wrote: names, reasons (free text about a person), and the player as
+the actor of own renames. It keeps ids, keys, hashes, numbers, states and times, because the ledger must still
+add up and a repeated update must still be recognized.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import unicodedata
 from datetime import UTC, datetime
 from typing import Any
+
+import unicodedata2 as unicodedata
 
 from scores.rules.actions import Action
 from scores.rules.entries import Entry
@@ -20,45 +21,53 @@ from scores.rules.players import Player
 
 MAX_REASON = 500
 MAX_ACTOR = 150
-#: Ids of moderation entries begin with this, which no idempotency key can.
+_TOO_LONG = f"A reason has at most {MAX_REASON} characters."
+#: Ids of moderation entries begin with this. An idempotency key cannot.
 PREFIX = "MOD#"
-#: Bans end before this (ms): the year 10000. A longer one is for good.
+#: Bans end before this time (ms), the year 10000.
 MAX_UNTIL = 253_402_300_800_000
-#: The actor of what happens by itself, such as the end of a ban.
+#: The actor of automatic actions, such as the end of a ban.
 SYSTEM = "scoreboard"
-#: What an erased player is called as the actor of own renames.
+#: Replaces an erased player as the actor of own renames.
 FORMER_PLAYER = "player"
 
 # Controls, surrogates, private use, unassigned, line and paragraph separators.
 _REFUSED = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
-# Bidi controls make a line of the record read otherwise than it is written.
+# Bidi controls make a line read differently from how it is written.
 _BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def clean_reason(text: str) -> str:
-    """A moderator's reason as it is kept: NFC, no blanks around it, 1 … MAX_REASON characters, lines allowed.
+    """A moderator's reason as it is stored: NFC, 1 … MAX_REASON characters, without blanks around it.
 
-    Raises Invalid.
+    It may have several lines. Raises Invalid.
     """
-    reason = unicodedata.normalize("NFC", text.replace("\r\n", "\n").expandtabs(1)).strip()
+    if len(text) > 8 * MAX_REASON:  # cannot get short enough, and takes long to normalize
+        raise Invalid(_TOO_LONG)
+    reason: str = unicodedata.normalize("NFC", text.replace("\r\n", "\n").expandtabs(1)).strip()
     if not any(unicodedata.category(char)[0] in "LNSP" for char in reason):
         raise Invalid("A reason is needed.")
     if len(reason) > MAX_REASON:
-        raise Invalid(f"A reason has at most {MAX_REASON} characters.")
+        raise Invalid(_TOO_LONG)
     if any(char != "\n" and (unicodedata.category(char) in _REFUSED or char in _BIDI) for char in reason):
         raise Invalid("A reason cannot hold control characters.")
     return reason
 
 
 def check_actor(actor: str) -> str:
-    """Whoever acts, as it is kept. Raises Invalid."""
-    if not actor or actor != actor.strip() or len(actor) > MAX_ACTOR or not actor.isprintable():
+    """`actor` unchanged. Raises Invalid when it cannot be stored."""
+    if not actor or actor != actor.strip() or len(actor) > MAX_ACTOR or not _is_printable(actor):
         raise Invalid(f"The actor must be 1 to {MAX_ACTOR} printable characters.")
     return actor
 
 
+def _is_printable(text: str) -> bool:
+    categories = {unicodedata.category(char) for char in text if char != " "}
+    return not categories & (_REFUSED | {"Cf", "Zs"})
+
+
 def summary(player: Player) -> str:
-    """What `before` and `after` hold: a JSON object."""
+    """The player as a JSON object, for the fields `before` and `after`."""
     return json.dumps(
         {
             "score": player.score,
@@ -70,9 +79,9 @@ def summary(player: Player) -> str:
 
 
 def without_personal_data(entry: Entry) -> Entry:
-    """What is left of an entry when its player has been erased; the same entry when nothing had to go.
+    """`entry` without the texts that an erasure removes; equal to `entry` when it has none.
 
-    The reason of an erasure stays: it is why the rest is gone.
+    The reason of an erasure stays, because it explains why the texts are missing.
     """
     return dataclasses.replace(
         entry,
@@ -91,7 +100,7 @@ def _without_name(summarized: str | None) -> str | None:
 
 
 def audit_line(entry: Entry) -> dict[str, Any]:
-    """A moderation entry as it is exported."""
+    """A moderation entry in the form of the export."""
     return {
         "at": iso(entry.at),
         "actor": entry.actor,
@@ -108,5 +117,5 @@ def audit_line(entry: Entry) -> dict[str, Any]:
 
 
 def iso(ms: int) -> str:
-    """An instant (ms, before MAX_UNTIL) as UTC text with milliseconds."""
+    """A time (ms, before MAX_UNTIL) as UTC text with milliseconds."""
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""What a board is: its rows, its size, and what a player misses to get on it. Imports players only."""
+"""A board: its rows, its size, and the points a player needs to reach it. Imports players only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from scores.rules.players import Player, in_order
 
-#: The default board. The tables have room for more (seasons) in the sort key.
+#: The default board.
 DEFAULT_BOARD = "SCOREBOARD"
 #: Rows on the visible board.
 BOARD_SIZE = 10
@@ -32,8 +32,8 @@ class Row:
 class Board:
     """The visible Top 10 at one moment.
 
-    `revision` only grows as a viewer sees it, `as_of` is when this was known to be true (ms).
-    `from_index`: the ranking was not there to ask. `stale`: no store was, this is the last board known.
+    A viewer sees `revision` only grow. `as_of` is the time at which the board was read (ms). `from_index` is
+    set when the ranking did not answer, `stale` when no store did and this is the last known board.
     """
 
     rows: tuple[Row, ...]
@@ -56,7 +56,7 @@ class Board:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Standing:
-    """One player's place: `rank` and `total` are None until the ranking is known to be complete."""
+    """One player's place. `rank` and `total` are None until the ranking is complete."""
 
     user_id: str
     score: int
@@ -75,13 +75,13 @@ class Standing:
 
 
 def rows_of(players: Iterable[Player]) -> tuple[Row, ...]:
-    """The board that `players` make."""
+    """The rows of the best of `players`."""
     top = in_order(players)[:BOARD_SIZE]
     return tuple(Row(rank, p.user_id, p.name, p.score) for rank, p in enumerate(top, start=1))
 
 
 def points_to_top10(score: int, rows: tuple[Row, ...], user_id: str) -> int:
-    """Points that `user_id` misses to pass the tenth; 0 on the board or while it has room."""
+    """Points that `user_id` needs to pass the tenth player; 0 on the board or while it has room."""
     if len(rows) < BOARD_SIZE or any(row.user_id == user_id for row in rows):
         return 0
     return max(0, rows[-1].score - score + 1)

@@ -1,4 +1,4 @@
-"""The ledger's entries: what one says, what an idempotency key stands for, when a chain is whole."""
+"""Entries of the ledger: their fields, their idempotency keys, and the check of a player's chain."""
 
 from __future__ import annotations
 
@@ -6,23 +6,33 @@ import dataclasses
 import hashlib
 from collections.abc import Iterable
 
-from scores.rules.players import ID_PATTERN, Player
+from scores.rules.players import KEY_PATTERN, Player
+
+#: What programs send in place of a key that they have lost: it is the same for everybody.
+_PLACEHOLDERS = frozenset(
+    ("undefined", "null", "nil", "none", "nan", "infinity", "-infinity", "true", "false", "object", "string")
+)
+
+
+def is_placeholder(key: str) -> bool:
+    """Whether a key is a value such as `undefined`, which a program sends by mistake for every update."""
+    return key.lower() in _PLACEHOLDERS
 
 
 def key_of_header(header: str) -> str | None:
-    """The idempotency key in an `Idempotency-Key` header, without one pair of quotes; None when it is odd."""
+    """The idempotency key in an `Idempotency-Key` header, without one pair of quotes; None: not a key."""
     if len(header) >= 2 and header[0] == header[-1] == '"':
         header = header[1:-1]
-    return header if ID_PATTERN.fullmatch(header) else None
+    return header if KEY_PATTERN.fullmatch(header) and not is_placeholder(header) else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the ledger: an accepted update or a moderation.
+    """One entry of the ledger: an accepted update or a moderation.
 
-    `kind` is `update`, `ticket` (an update with a ticket) or a moderation's action. `new_score` and
-    `version` are the player's after it, `previous_at` is the `reached_at` before it (0: none), `at` the
-    time of the entry (ms), `expires_at` when it may be forgotten (s; None: never).
+    `kind` is `update`, `ticket` (an update with a ticket) or the action of a moderation. `new_score` and
+    `version` are those of the player after the entry. `previous_at` is the player's `reached_at` before it
+    (0: none), `at` the time of the entry (ms), `expires_at` the time it may be deleted (s; None: never).
     """
 
     user_id: str
@@ -42,16 +52,16 @@ class Entry:
 
 
 def request_hash(user_id: str, increment: int) -> str:
-    """SHA-256 of what an idempotency key stands for: the same key must mean the same update."""
+    """SHA-256 of an update. A repeated idempotency key must come with the same hash."""
     return hashlib.sha256(f"{user_id}\n{increment}".encode()).hexdigest()
 
 
 def chain_problem(entries: Iterable[Entry], player: Player, retention_ms: int, now: int) -> str | None:
-    """The first break in a player's ledger, in words, or None when the chain is whole.
+    """The first break in a player's ledger, in words, or None when there is none.
 
-    The chain goes by version: each `new_score` is the previous one plus `increment`, the last equals
-    the player's. Entries may be missing only where they can have expired: the entry before a gap was
-    written at the `previous_at` of the entry behind it.
+    In the order of versions, each `new_score` is the previous one plus `increment`, and the last one is the
+    player's score. Entries may be missing only when they can have expired: the entry before a gap was written
+    at the `previous_at` of the entry after it.
     """
     version, score = 0, 0
     for entry in sorted(entries, key=lambda e: e.version):

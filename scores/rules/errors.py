@@ -7,13 +7,13 @@
     ├── Forbidden              403 forbidden        the caller may not write for this player
     │   ├── Banned             403 banned
     │   ├── TicketRequired     403 ticket_required  players need a ticket here
-    │   ├── TicketInvalid      403 ticket_invalid   not signed by the site, or for another update
-    │   └── TicketExpired      403 ticket_expired   and it had not been used before
+    │   ├── TicketInvalid      403 ticket_invalid   not signed by the site, or for another update or board
+    │   └── TicketExpired      403 ticket_expired   the ticket had not been used before
     ├── ScoreLimit             409 score_limit
     ├── RateLimited            429 rate_limited     too many requests of this player, address or client
     ├── Refused                409 refused          a rule forbids this moderation
     │   └── VersionMoved       409 version_moved    the player changed since the moderator looked
-    └── Unavailable            503 unavailable      a part of ours is away; try again
+    └── Unavailable            503 unavailable      a store does not answer; try again
         ├── Throttled          503 throttled        the table has no capacity right now
         ├── Conflict           503 conflict         too many writers on one player
         └── OutcomeUnknown     503 outcome_unknown  it may have been counted; retry with the same key
@@ -25,7 +25,7 @@ from __future__ import annotations
 
 
 class ScoreboardError(Exception):
-    """Base of all; `str(error)` is the sentence the caller reads."""
+    """The base class. `str(error)` is the sentence that the caller reads."""
 
     code = "unavailable"
     status = 503
@@ -74,7 +74,7 @@ class TicketExpired(Forbidden):
 
 
 class RateLimited(ScoreboardError):
-    """Nothing was changed; `retry_after` (s) says when a request would be granted."""
+    """Nothing was changed. A request after `retry_after` (s) would be granted."""
 
     code, status, detail = "rate_limited", 429, "Too many requests: slow down."
 

@@ -1,8 +1,8 @@
-"""Rate limits: who is charged for a request, and what is left to them. Touches no store.
+"""Rate limits: the callers that a request is charged to, and how much is left to them. Uses no store.
 
-The algorithm is GCRA: a limit of `rate` per second with a `burst` keeps one number per caller, the
-instant at which all of its burst will be there again. `scores/stores/ranking.lua` keeps it in Redis, in the
-same call that begins an update; LocalLimiter keeps it here while Redis does not answer.
+The algorithm is GCRA. A limit of `rate` per second with a `burst` keeps one number for each caller: the time
+at which the caller may use a whole burst again. `scores/stores/ranking.lua` keeps it in Redis, in the same
+call that begins an update. LocalLimiter keeps it in the process while Redis does not answer.
 
 The answer's headers are those of draft-ietf-httpapi-ratelimit-headers-10.
 """
@@ -20,7 +20,7 @@ from django.conf import settings
 
 from scores.rules.errors import RateLimited
 
-#: Callers whose state one process remembers; the ones not seen for longest are forgotten first.
+#: Callers that one process remembers. It forgets those first that it has not seen for the longest time.
 REMEMBERED = 10_000
 
 
@@ -45,7 +45,7 @@ class Limit:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Charge:
-    """One request counted against one limit; `who` is the player, address or client that is charged."""
+    """One request against one limit. `who` is the player, the address or the client that is charged."""
 
     limit: Limit
     who: str
@@ -57,7 +57,7 @@ class Charge:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Left:
-    """What a charge met: µs to wait (0: granted), requests left, µs until the burst is whole again."""
+    """The answer to a charge: µs to wait (0: granted), requests left, µs until the whole burst is left."""
 
     wait_us: int
     remaining: int
@@ -65,7 +65,7 @@ class Left:
 
 
 class Demand:
-    """All charges of one request: granted together or not at all."""
+    """All charges of one request. They are granted together or not at all."""
 
     __slots__ = ("_left", "charges")
 
@@ -74,7 +74,7 @@ class Demand:
         self._left: Sequence[Left] = ()
 
     def settle(self, left: Sequence[Left]) -> None:
-        """Take note of what the charges met. Raises RateLimited when one was refused."""
+        """Record the answers to the charges. Raises RateLimited when one was refused."""
         self._left = left
         wait_us = max((each.wait_us for each in left), default=0)
         if wait_us:
@@ -97,12 +97,12 @@ class Demand:
         return {"RateLimit-Policy": policy, "RateLimit": state}
 
 
-#: Of a request that is not limited.
+#: For a request without limits.
 NO_DEMAND = Demand()
 
 
 class LocalLimiter:
-    """The limits as one process sees them: in place of Redis, or where a limit per process will do."""
+    """Limits of one process: used while Redis does not answer, and where a limit per process is enough."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -131,9 +131,9 @@ class LocalLimiter:
 
 
 class KnownRefusals:
-    """Who was refused until when, so that a flood is turned away without asking Redis again.
+    """Remembers refused callers until their wait is over, so that a flood does not reach Redis.
 
-    Exact: what refuses a caller now does so until the wait it named is over, whatever else happens.
+    This is exact: a limit that refuses a caller keeps refusing until the wait is over.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -151,7 +151,7 @@ class KnownRefusals:
                 self._until.popitem(last=False)
 
     def check(self, demand: Demand) -> None:
-        """Raises RateLimited when a charge of the demand is known to be refused still."""
+        """Raises RateLimited when a charge of the demand is still refused."""
         for charge in demand.charges if self._until else ():
             until, left = self._until.get(charge.key, (0.0, None))
             wait_us = math.ceil((until - self._clock()) * 1e6)
@@ -164,10 +164,10 @@ class KnownRefusals:
 
 
 def of_update(user_id: str, *, address: str, client_id: str | None = None) -> Demand:
-    """What an update of `user_id` is charged to: the player, and the address it comes from.
+    """The charges of an update of `user_id`: to the player, and to the address it comes from.
 
-    With `client_id` (the site's own server, which writes for many players from few addresses): the
-    player and that client.
+    With `client_id`, to the player and the client: the site's own server writes for many players from few
+    addresses.
     """
     player = Limit("player", settings.SCOREBOARD_PLAYER_RATE, settings.SCOREBOARD_PLAYER_BURST)
     if client_id is not None:
@@ -178,12 +178,12 @@ def of_update(user_id: str, *, address: str, client_id: str | None = None) -> De
 
 
 def of_read(user_id: str) -> Demand:
-    """What a player's look at the own standing is charged to."""
+    """The charge of a read of the player's own standing."""
     reads = Limit("reads", settings.SCOREBOARD_PLAYER_RATE, settings.SCOREBOARD_PLAYER_BURST)
     return Demand(Charge(reads, user_id))
 
 
 def of_rename(user_id: str) -> Demand:
-    """What a player's new name is charged to: each is a ledger entry that is kept."""
+    """The charge of a new name, of which each adds an entry to the ledger."""
     names = Limit("names", settings.SCOREBOARD_NAME_RATE, settings.SCOREBOARD_NAME_BURST)
     return Demand(Charge(names, user_id))

@@ -130,7 +130,7 @@ class Cache:
         """The result of `call`. Raises RankingUnavailable when Redis fails, or is being skipped."""
         self.breaker.before()
         try:
-            with concurrency.waiting():
+            with concurrency.blocking():
                 result = call()
         except redis.RedisError as error:
             self.breaker.failed(lost=isinstance(error, redis.ConnectionError))

@@ -48,7 +48,7 @@ ADMINISTRATION_WITHIN_S = 10.0
 def _lending_the_turn(send: Callable[..., T]) -> Callable[..., T]:
     @functools.wraps(send)
     def lending(*args: Any, **options: Any) -> T:
-        with concurrency.waiting():
+        with concurrency.blocking():
             return send(*args, **options)
 
     return lending
@@ -139,7 +139,7 @@ def patiently(call: Callable[[], T], within_s: float = ADMINISTRATION_WITHIN_S) 
         except Unavailable:
             if time.monotonic() > deadline:
                 raise
-            with concurrency.waiting():
+            with concurrency.blocking():
                 time.sleep(random.uniform(0.01, 0.05))
 
 

@@ -1,10 +1,10 @@
-"""The DynamoDB tables as PynamoDB models (scores/stores/repository.py is their only user).
+"""The DynamoDB tables as PynamoDB models. Only this room uses them.
 
     UserScores    one item per player and board, sparse indexes TopScores and Flagged
     ScoreLedger   one item per accepted update or moderation
 
 Timeouts are short and the SDK does not retry: a blind retry by the SDK cannot be told from a first
-try, so retrying is the repository's and the services' business, within one deadline.
+try, so the write protocol decides about retries (scores/board/write_protocol.py).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ READ_TIMEOUT_S = 0.8
 class _Meta:
     """What both tables share: where they are and how patiently they are asked."""
 
-    region = settings.AWS_REGION
+    region = settings.DYNAMODB_REGION
     host = settings.DYNAMODB_ENDPOINT_URL
     aws_access_key_id = settings.DYNAMODB_ACCESS_KEY_ID
     aws_secret_access_key = settings.DYNAMODB_SECRET_ACCESS_KEY

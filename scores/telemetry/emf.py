@@ -1,7 +1,7 @@
-"""Writes the metrics of a process in CloudWatch's embedded metric format: a JSON line now and then.
+"""Writes the metrics of a process to its log, in CloudWatch's embedded metric format.
 
-One thread adds up what was recorded and writes; CloudWatch makes metrics of the lines in the log, so there
-is no call to pay for or to wait on. One line holds everything, and one more each code of refusals.
+A thread adds up the recorded values and writes JSON lines. CloudWatch makes metrics of them, so the process
+makes no calls for its metrics. One line has all metrics; each code of refusals has another line.
 The format: CloudWatch User Guide, "Specification: Embedded metric format".
 """
 
@@ -24,16 +24,16 @@ from scores.telemetry.metrics import Kind, Metric, Source
 
 logger = logging.getLogger(__name__)
 
-#: What was recorded is added up this often (s).
+#: Interval (s) in which recorded values are added up.
 ADD_UP_S = 1.0
-#: A line may hold this many values of a metric.
+#: Most values of one metric in a line.
 VALUES_MAX = 100
 
 Line = dict[str, Any]
 
 
 class Sums:
-    """What happened since the last line. Belongs to one thread."""
+    """The sums since the last line. Used by one thread."""
 
     def __init__(self) -> None:
         self._counts: defaultdict[tuple[Metric, str | None], float] = defaultdict(float)
@@ -41,12 +41,12 @@ class Sums:
 
     def add(self, metric: Metric, code: str | None, value: float) -> None:
         if metric.kind is Kind.TIME:
-            self._times[metric][float(f"{value:.3g}")] += 1  # so that few different ones are kept
+            self._times[metric][float(f"{value:.3g}")] += 1  # so that few different values are kept
         else:
             self._counts[metric, code] += value
 
     def lines(self, namespace: str, source: Source, now_ms: int) -> list[Line]:
-        """The lines of this source: all that is not by code, and one for each code that occurred."""
+        """The lines of this source: one with all metrics, and one for each code that occurred."""
         values: Line = {}
         for metric in metrics.CATALOGUE:
             if metric.source is not source:
@@ -68,7 +68,7 @@ class Sums:
 
 
 def _picked(times: Counter[float]) -> list[float]:
-    """All of them, or the slowest of each hundredth: percentiles and the maximum stay what they are."""
+    """All values, or the slowest of each hundredth, which keeps the percentiles and the maximum."""
     ordered = sorted(times.elements())
     count = min(len(ordered), VALUES_MAX)
     return [ordered[math.ceil(number * len(ordered) / count) - 1] for number in range(1, count + 1)]
@@ -85,7 +85,7 @@ def _line(namespace: str, dimensions: list[list[str]], values: Line, now_ms: int
 
 
 def print_line(line: Line) -> None:
-    """To standard output, in one write: lines of several threads must not mix."""
+    """Write to standard output in one call, so that lines of several threads do not mix."""
     sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")
     sys.stdout.flush()
 
@@ -113,7 +113,7 @@ class Writer:
         self._thread.start()
 
     def stop(self, within_s: float = 1.0) -> None:
-        """Write what there is; a log that takes nothing is waited for `within_s`."""
+        """Write the remaining values. Waits up to `within_s` for a log that blocks."""
         self._stopping.set()
         self._thread.join(within_s)
 
@@ -134,7 +134,7 @@ class Writer:
         try:
             for line in sums.lines(self._namespace, self._source, time.time_ns() // 1_000_000):
                 self._write(line)
-        except Exception:  # a log that is gone must not end the counting
+        except Exception:  # a broken log must not end the counting
             logger.exception("metrics were not written")
 
     def _add_up(self) -> None:

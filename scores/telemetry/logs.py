@@ -1,6 +1,6 @@
-"""How log records leave the process: with the ids of request and trace, without secrets, as line or JSON.
+"""The filter and the formats of the log: ids of request and trace, no secrets, a line or a JSON object.
 
-Imports nothing of ours. A record may carry `extra={"fields": {...}}`, which both formats show.
+A record may carry `extra={"fields": {...}}`, which both formats show.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ from typing import Any
 
 import redis
 
-#: Id of the request that is being answered, if any.
+from scores.telemetry.redaction import without_secrets
+
+#: Most characters of a message, and of one field.
+MAX_MESSAGE, MAX_FIELD = 8192, 1024
+
+#: Id of the current request, if there is one.
 request_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
 
 
@@ -23,38 +28,19 @@ def _no_trace() -> str | None:
     return None
 
 
-#: Gives the id of the trace that the current work belongs to; scores/telemetry/tracing.py puts another here.
+#: Returns the id of the current trace. scores/telemetry/tracing.py replaces it.
 trace_id: Callable[[], str | None] = _no_trace
 
-_SECRETS = [
-    (re.compile(pattern, re.DOTALL), replacement)
-    for pattern, replacement in (
-        (r"\beyJ[\w-]{4,}(?:\.[\w-]*){1,4}", "[token]"),
-        (r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}", r"\1 [token]"),
-        (r"(\w+://)[^\s/@]*@", r"\1[secret]@"),
-        (r"\b[\w.%+-]+@[\w-]+(?:\.[\w-]+)+", "[e-mail]"),
-        (r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", "[access key]"),
-        (r"(?i)(secret\w*|password)(['\"]?\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|\S+)", r"\1\2[secret]"),
-        (r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", "[key]"),
-    )
-]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def without_secrets(text: str) -> str:
-    """`text` with tokens, keys, credentials in addresses and e-mail addresses taken out."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
-
-
-def _one_line(text: str) -> str:
-    # What a client sent must not look like another line of the log.
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", without_secrets(text))
+def _one_line(text: str, limit: int) -> str:
+    """`text` on one line, so that a client cannot forge a line of the log, and at most `limit` characters."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", without_secrets(text, limit))
 
 
 class WithoutTraceback(logging.Filter):
-    """For the logger of a library: that Redis went away is worth a line, and no traceback."""
+    """Logs a lost connection as one warning without a traceback. For the loggers of libraries."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
@@ -66,28 +52,29 @@ class WithoutTraceback(logging.Filter):
 
 
 class Redact(logging.Filter):
-    """Takes secrets out of a record, for every handler that comes after."""
+    """Removes secrets from a record and adds the ids of request and trace."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         try:
             message = record.getMessage()
         except Exception:  # a wrong format string must not stop a request
             message = str(record.msg)
-        record.msg, record.args = _one_line(message), None
+        record.msg, record.args = _one_line(message, MAX_MESSAGE), None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
             record.exc_text = without_secrets(record.exc_text)
         fields: dict[str, Any] = getattr(record, "fields", {})
         record.fields = {
-            name: _one_line(value) if isinstance(value, str) else value for name, value in fields.items()
+            name: _one_line(value, MAX_FIELD) if isinstance(value, str) else value
+            for name, value in fields.items()
         }
         record.request_id, record.trace_id = request_id.get(), trace_id()
         return True
 
 
 class LineFormatter(logging.Formatter):
-    """For people: a line, then `name=value` for each field."""
+    """For people: the message, then `name=value` for each field."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = " ".join(f"{name}={value}" for name, value in getattr(record, "fields", {}).items())

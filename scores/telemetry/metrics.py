@@ -1,7 +1,7 @@
-"""The catalogue of metrics, and the one way to record them. Imports nothing of ours.
+"""The catalogue of metrics, and the functions that record them. Imports nothing of ours.
 
-This file is what dashboards and alarms are made from. Recording is free of locks and nearly free of
-cost, so it may be done anywhere but once per socket; scores/telemetry/emf.py adds up and writes out.
+Dashboards and alarms are made from this file. Recording takes no lock and about a microsecond, so any code
+may do it, except once per socket. scores/telemetry/emf.py adds up the values and writes them.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
 
-#: The dimension of a metric that is counted by code as well as in all.
+#: The dimension of metrics that are counted by code as well as in total.
 CODE = "Code"
-#: Records that wait to be added up, which happens once a second: more than a process can make in that time.
+#: Recorded values that wait to be added up once a second. A process cannot make more in that time.
 PENDING_MAX = 100_000
 
 
 class Kind(StrEnum):
-    """What the numbers are, and with which CloudWatch statistic they make sense."""
+    """The meaning of the values, and the CloudWatch statistics to use."""
 
-    #: Happenings since the last line, all processes together: `Sum`. Written also when there were none.
+    #: Events since the last line, of all processes together: `Sum`. Written also when there were none.
     COUNT = "count"
-    #: How it is in each process right now: `Average`, `Maximum`; for all of them `Average` times processes.
+    #: The current state of each process: `Average`, `Maximum`. The total is `Average` times processes.
     LEVEL = "level"
-    #: How long something took: `p50`, `p99`, `Maximum`. A line holds 100 at most (scores/telemetry/emf.py).
+    #: A duration: `p50`, `p99`, `Maximum`. A line holds 100 at most (scores/telemetry/emf.py).
     TIME = "time"
 
 
 class Source(StrEnum):
-    """Which process writes a metric."""
+    """The process that writes a metric."""
 
     WEB = "web"
     PROBE = "probe"
@@ -37,7 +37,7 @@ class Source(StrEnum):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Metric:
-    """One metric: its CloudWatch name and unit, and what it says. `by_code`: also with the dimension CODE."""
+    """One metric: its CloudWatch name, unit and meaning. `by_code`: also with the dimension CODE."""
 
     name: str
     kind: Kind
@@ -58,64 +58,68 @@ UPDATE_TIME = Metric(
     "UpdateTime", Kind.TIME, "Milliseconds", "an accepted update, from its last byte to the answer"
 )
 LEDGER_CONFLICTS = Metric(
-    "LedgerConflicts", Kind.COUNT, "Count", "tries of an update that another writer was faster than; repeated"
+    "LedgerConflicts", Kind.COUNT, "Count", "tries of an update that lost to another writer and were repeated"
 )
 BOARD_CHANGES = Metric("BoardChanges", Kind.COUNT, "Count", "new revisions of the board")
 FAN_OUT_TIME = Metric(
     "FanOutTime",
     Kind.TIME,
     "Milliseconds",
-    "a new board in one process, from beginning to read it to the last socket",
+    "a new board in one process, from the start of its read to the last socket",
 )
 OPEN_SOCKETS = Metric("OpenSockets", Kind.LEVEL, "Count", "viewers of a process")
 BEHIND_SOCKETS = Metric(
-    "BehindSockets", Kind.LEVEL, "Count", "viewers who have not yet taken what they were sent"
+    "BehindSockets", Kind.LEVEL, "Count", "viewers with frames that they have not read yet"
 )
 RANKING_REPAIRS = Metric(
     "RankingRepairs",
     Kind.COUNT,
     "Count",
-    "players whose lost merge was repaired: 0 in normal life",
+    "players whose lost merge was repaired; normally 0",
 )
 MERGES_LEFT = Metric(
-    "MergesLeft", Kind.COUNT, "Count", "players whose merge the cache did not take, left to the reconciler"
+    "MergesLeft", Kind.COUNT, "Count", "players whose merge failed and is left to the reconciler"
 )
-CACHE_DOWN = Metric("CacheDown", Kind.LEVEL, "Count", "1 while a process does without the cache, else 0")
+CACHE_DOWN = Metric("CacheDown", Kind.LEVEL, "Count", "1 while a process works without the cache, else 0")
 BOARD_DIFFERENCE_AGE = Metric(
     "BoardDifferenceAge",
     Kind.LEVEL,
     "Seconds",
-    "for how long a socket has shown something else than the table says; 0: the same",
+    "how long a socket has shown a board that differs from the table; 0: no difference",
     Source.PROBE,
 )
 PROBE_FAILURES = Metric(
-    "ProbeFailures", Kind.COUNT, "Count", "looks of the probe that saw no board or no table", Source.PROBE
+    "ProbeFailures",
+    Kind.COUNT,
+    "Count",
+    "runs of the probe without a board or a table",
+    Source.PROBE,
 )
 
 CATALOGUE: tuple[Metric, ...] = tuple(each for each in globals().values() if isinstance(each, Metric))
 
-#: What was recorded and not added up yet: (metric, code, value). Appending to a deque is atomic.
+#: Recorded values that are not added up yet: (metric, code, value). Appending to a deque is atomic.
 pending: deque[tuple[Metric, str | None, float]] = deque(maxlen=PENDING_MAX)
-#: Where the levels are read from.
+#: The functions that read the levels.
 levels: dict[Metric, Callable[[], float | None]] = {}
 _on = False
 
 
 def switch(on: bool) -> None:
-    """Whether anything is recorded; off until scores/telemetry/emf.py begins to write."""
+    """Turn recording on or off. It is off until scores/telemetry/emf.py starts to write."""
     global _on
     _on = on
 
 
 def record(metric: Metric, value: float = 1, code: str | None = None) -> None:
-    """`value` happenings of a COUNT (of this `code`), or a TIME that took `value` ms."""
+    """Record `value` events of a COUNT (with this `code`), or a TIME of `value` ms."""
     if _on:
         pending.append((metric, code, value))
 
 
 def watch(metric: Metric, read: Callable[[], float | None]) -> None:
-    """Ask `read` for this LEVEL whenever metrics are written, in the writer's thread. It must not block.
+    """Call `read` for this LEVEL whenever metrics are written, in the writer's thread. It must not block.
 
-    None: it is not known right now, and not written.
+    The level is not written when `read` returns None.
     """
     levels[metric] = read

@@ -1,7 +1,6 @@
-"""Reports of unexpected errors to Sentry: what was logged as an error, without anybody's data.
+"""Reports logged errors to Sentry. Loads nothing without a DSN.
 
-Nothing is loaded without a DSN. No request, no variable, no user is in a report, and what could be a
-secret is taken out as it is out of the log.
+A report has no request, no variables and no user. Secrets are removed from it as they are from the log.
 """
 
 from __future__ import annotations
@@ -12,10 +11,11 @@ from typing import Any
 from django.conf import settings
 
 from scores.telemetry import logs
+from scores.telemetry.redaction import without_secrets
 
 
 def start() -> None:
-    """Begin; nothing happens unless SENTRY_DSN is set."""
+    """Start to report, if SENTRY_DSN is set."""
     if not settings.SENTRY_DSN:
         return
     import sentry_sdk
@@ -29,7 +29,7 @@ def start() -> None:
         settings.SENTRY_DSN,
         environment=settings.SENTRY_ENVIRONMENT,
         release=settings.SENTRY_RELEASE or None,
-        # Every exception that reaches Django is logged; the other integrations would add the request to it.
+        # Django logs every exception that reaches it. The other integrations would add the request.
         default_integrations=False,
         auto_enabling_integrations=False,
         integrations=[
@@ -48,7 +48,7 @@ def start() -> None:
 
 
 def _clean(event: Any, hint: dict[str, Any]) -> Any:
-    """The report as it may leave: without extras and secrets, with the ids that the log has."""
+    """The report without extras and secrets, with the same ids as in the log."""
     for name in ("extra", "user", "request", "breadcrumbs"):
         event.pop(name, None)
     ids = {"requestId": logs.request_id.get(), "traceId": logs.trace_id()}
@@ -58,7 +58,7 @@ def _clean(event: Any, hint: dict[str, Any]) -> Any:
 
 def _without_secrets(value: Any) -> Any:
     if isinstance(value, str):
-        return logs.without_secrets(value)
+        return without_secrets(value)
     if isinstance(value, dict):
         return {name: _without_secrets(each) for name, each in value.items()}
     if isinstance(value, list | tuple):

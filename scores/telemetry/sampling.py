@@ -1,4 +1,4 @@
-"""Which traces are recorded. Loaded only while tracing is on (scores/telemetry/tracing.py)."""
+"""Chooses the traces to record. Loaded only while tracing is on (scores/telemetry/tracing.py)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from opentelemetry.util.types import Attributes
 
 
 class OnlyRequests(TraceIdRatioBased):
-    """A share of what begins with a request from outside; nothing of what begins in here."""
+    """Samples a share of the traces that begin with a request from outside, and no other traces."""
 
     def should_sample(
         self,
@@ -29,6 +29,6 @@ class OnlyRequests(TraceIdRatioBased):
 
 
 def sampler(share: float) -> Sampler:
-    """Samples this share (0 … 1) of requests, whatever their headers say, and what belongs to those."""
+    """Samples this share (0 … 1) of requests, whatever their headers say, with all spans below them."""
     requests = OnlyRequests(share)
     return ParentBased(requests, remote_parent_sampled=requests, remote_parent_not_sampled=requests)

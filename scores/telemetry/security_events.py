@@ -1,8 +1,8 @@
-"""Security events: who was refused what, and why, for who investigates later. Imports nothing of ours.
+"""Security events: refused requests with the caller and the reason. Imports nothing of ours.
 
-They go to the logger `scores.security`, never with a token, a ticket or an idempotency key in them. A
-flood of refusals must not become a flood of log lines: per kind at most MAX_PER_S are written, and the
-next one says how many were left out.
+The logger `scores.security` gets them, without tokens, tickets or idempotency keys. A flood of refusals must
+not become a flood of log lines, so at most MAX_PER_S events of a kind are written in a second. The next event
+of that kind has the number of those left out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Pace:
         self._left_out: dict[str, int] = {}
 
     def admit(self, kind: str) -> int | None:
-        """None: leave this one out. Else how many of its kind were left out before it."""
+        """How many events of this kind were left out before this one; None: leave it out as well."""
         with self._lock:
             second = int(self._clock())
             if second != self._second:
@@ -46,7 +46,7 @@ _pace = Pace()
 
 
 def refused(kind: str, **fields: str | int | None) -> None:
-    """Write one event. `kind` is the code of the answer; fields that are None are left away."""
+    """Write one event. `kind` is the code of the answer. Fields that are None are omitted."""
     left_out = _pace.admit(kind)
     if left_out is None:
         return

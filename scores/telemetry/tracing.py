@@ -1,8 +1,8 @@
-"""Traces of requests: ASGI, Django, DynamoDB and Redis, to an OTLP collector. Nothing is loaded without one.
+"""Traces requests through ASGI, Django, DynamoDB and Redis, for an OTLP collector. Loads nothing without one.
 
-Made for X-Ray: its ids, and its header, which load balancers of AWS set. Only what belongs to a request is
-traced, not the calls of the hub and the reconciler; and whether a request is sampled is decided here, by
-no header that a client can send.
+The ids and the header are those of X-Ray, which load balancers of AWS use. Only requests are traced, not the
+calls of the hub and the reconciler. This process alone decides which requests are sampled; the headers of a
+client have no influence.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from django.conf import settings
 
 from scores.telemetry import logs
 
-#: Answered all the time, for load balancers.
+#: Paths of the load balancers' health checks.
 EXCLUDED = "livez,readyz"
-#: Attributes that hold a whole address; the sign-in comes back with a code in its query.
+#: Attributes with a URL. The query of the sign-in's callback holds a code.
 _ADDRESSES = ("http.url", "url.full", "http.target")
 EXPORT_TIMEOUT_S = 5
 
 
 def start() -> None:
-    """Begin, before Django is set up; nothing happens unless OTEL_EXPORTER_OTLP_ENDPOINT is set."""
+    """Start to trace, if OTEL_EXPORTER_OTLP_ENDPOINT is set. Call it before Django is set up."""
     if not settings.OTEL_EXPORTER_OTLP_ENDPOINT:
         return
     from opentelemetry import propagate, trace
@@ -46,7 +46,7 @@ def start() -> None:
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint, timeout=EXPORT_TIMEOUT_S)))
     trace.set_tracer_provider(provider)
     propagate.set_global_textmap(AwsXRayPropagator())
-    # Behind the guard, which refuses hosts that are not ours: the instrumentation fails on them.
+    # Behind the guard, which refuses unknown hosts. The instrumentation fails on them.
     DjangoInstrumentor().instrument(middleware_position=1, request_hook=_describe)
     BotocoreInstrumentor().instrument()  # type: ignore[no-untyped-call]
     RedisInstrumentor().instrument()
@@ -54,7 +54,7 @@ def start() -> None:
 
 
 def traced(application: Any) -> Any:
-    """`application` with a span for each request; the application itself while tracing is off."""
+    """`application` with a span for each request, or unchanged while tracing is off."""
     if not settings.OTEL_EXPORTER_OTLP_ENDPOINT:
         return application
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
@@ -68,7 +68,7 @@ def traced(application: Any) -> Any:
 
 
 def current_trace_id() -> str | None:
-    """The id of the current trace as X-Ray writes it, if there is one."""
+    """The id of the current trace in X-Ray's form, if there is one."""
     from opentelemetry import trace
 
     context = trace.get_current_span().get_span_context()
@@ -79,7 +79,7 @@ def current_trace_id() -> str | None:
 
 
 def _describe(span: Any, _: Any) -> None:
-    """Name the request as the log does, and forget the query of its address."""
+    """Add the request id of the log to the span, and remove the queries of URLs."""
     if not span.is_recording():
         return
     for name in _ADDRESSES:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from scores import concurrency
-from scores.concurrency import Turns
+from scores.concurrency import ComputeQueue
 
 
 @contextmanager
@@ -31,13 +31,13 @@ def nobody_loses_patience(monkeypatch):
 @pytest.mark.usefixtures("nobody_loses_patience")
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_no_more_than_so_many_compute_at_once(at_once):
-    line, busy, most = Turns(at_once), 0, 0
+    line, busy, most = ComputeQueue(at_once), 0, 0
     lock = threading.Lock()
 
     def work():
         nonlocal busy, most
         for _ in range(20):
-            with line.turn():
+            with line.computing():
                 with lock:
                     busy += 1
                     most = max(most, busy)
@@ -55,17 +55,17 @@ def test_no_more_than_so_many_compute_at_once(at_once):
 
 @pytest.mark.usefixtures("nobody_loses_patience")
 def test_first_come_first_served():
-    line, served = Turns(), []
+    line, served = ComputeQueue(), []
 
     def work(number):
-        with line.turn():
+        with line.computing():
             served.append(number)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(5)]
-    with line.turn():
+    with line.computing():
         for standing, each in enumerate(threads, start=1):
             each.start()
-            until(lambda standing=standing: len(line._line) == standing)
+            until(lambda standing=standing: len(line._queue) == standing)
     for each in threads:
         each.join(5)
     assert served == [0, 1, 2, 3, 4]
@@ -73,48 +73,48 @@ def test_first_come_first_served():
 
 @pytest.mark.usefixtures("nobody_loses_patience")
 def test_who_waits_lends_the_turn_and_gets_it_back():
-    line, lent = Turns(), threading.Event()
+    line, lent = ComputeQueue(), threading.Event()
 
     def other():
-        with line.turn():
+        with line.computing():
             lent.set()
 
-    with line.turn():
+    with line.computing():
         with thread(other):
             assert not lent.wait(0.05)
-            with line.waiting():
+            with line.blocking():
                 assert lent.wait(5)
         assert line._free == 0
     assert line._free == 1
 
 
 def test_waiting_without_a_turn_is_nothing():
-    line = Turns()
-    with line.waiting():
+    line = ComputeQueue()
+    with line.blocking():
         assert line._free == 1
-    with line.turn(), line.waiting(), line.waiting():
+    with line.computing(), line.blocking(), line.blocking():
         assert line._free == 1
     assert line._free == 1
 
 
 def test_a_failure_gives_the_turn_back():
-    line = Turns()
-    with pytest.raises(ValueError, match="x"), line.turn(), line.waiting():
+    line = ComputeQueue()
+    with pytest.raises(ValueError, match="x"), line.computing(), line.blocking():
         raise ValueError("x")
     assert line._free == 1
 
 
 def test_who_has_waited_too_long_goes_on_and_nobody_too_many_follows(monkeypatch):
     monkeypatch.setattr(concurrency, "PATIENCE_S", 0.05)
-    line, go_on = Turns(), threading.Event()
+    line, go_on = ComputeQueue(), threading.Event()
 
     def stuck():
-        with line.turn():
+        with line.computing():
             go_on.wait(5)
 
     with thread(stuck):
         until(lambda: line._free == 0)
-        with line.turn():
+        with line.computing():
             assert line._free == -1
         assert line._free == 0  # whoever comes next stands in line again: one is still at it
         go_on.set()
@@ -128,7 +128,7 @@ def test_a_lock_is_waited_for_without_a_turn():
         found = []
 
         def wait():
-            with concurrency.turn():
+            with concurrency.computing():
                 found.append(concurrency.acquire(lock, 5))
 
         waiter = threading.Thread(target=wait)
@@ -136,7 +136,7 @@ def test_a_lock_is_waited_for_without_a_turn():
         computed = threading.Event()
 
         def compute():
-            with concurrency.turn():
+            with concurrency.computing():
                 computed.set()
 
         time.sleep(0.05)

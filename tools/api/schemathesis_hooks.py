@@ -1,4 +1,4 @@
-"""What Schemathesis must know of our API that JSON Schema cannot say."""
+"""Rules of our API that JSON Schema cannot express, for Schemathesis."""
 
 from typing import Any
 

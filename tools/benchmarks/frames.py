@@ -14,7 +14,7 @@ from statistics import median
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tools.benchmarks.path import Writer, server, server_token, stores
+from tools.benchmarks.product import Writer, server, server_token, stores
 from tools.devstack.install.chromium import FLAGS, find_chromium
 
 SCREENS = {"phone": (390, 844), "desktop": (1280, 900)}
@@ -37,7 +37,7 @@ _TIMES = """(ms) => new Promise((resolve) => {
 
 
 class Board:
-    """Ten players, of whom the last is made the first, again and again."""
+    """Ten players; each turn moves the last one to the top."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer

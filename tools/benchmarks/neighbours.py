@@ -1,4 +1,4 @@
-"""What viewers do to each other and to HTTP on our server: `python -m tools.benchmarks.neighbours`.
+"""How viewers slow down each other and HTTP requests on our server: `python -m tools.benchmarks.neighbours`.
 
 - loop: what a board costs, against a bare loop over the very same sockets.
 - storm: 5,000 sockets at once, as after a restart: the time to the last one's board, and requests meanwhile.
@@ -27,7 +27,9 @@ from statistics import median, quantiles
 from urllib.parse import urlsplit
 
 from realtime.server.open_files import raise_file_limit
-from tools.benchmarks.fanout.fanout import BUILD, CLIENT_CORE, ITSELF, ROOT, Pair, Program, build, stores
+from tools.benchmarks.fanout.__main__ import ITSELF, Pair, stores
+from tools.benchmarks.programs import CLIENT_CORE, build, load_client
+from tools.devstack.install.files import ROOT
 from tools.faults.proxies.http import HttpProxy
 
 REQUEST = (
@@ -66,15 +68,9 @@ def while_(work: Callable[[], object], port: int, *paths: str) -> list[list[floa
     return times
 
 
-def open_client(pair: Pair, sockets: int, concurrency: int) -> tuple[Program, dict[str, float]]:
-    command = [str(BUILD / "load_client"), "127.0.0.1", str(pair.port), "/ws/scoreboard"]
-    client = Program(CLIENT_CORE, [*command, str(sockets), str(concurrency)])
-    return client, json.loads(client.answer())
-
-
 def loop(sockets: int) -> None:
     pair = Pair("itself", sockets, ITSELF)
-    client, _ = open_client(pair, sockets, 200)
+    client, _ = load_client(pair.port, sockets)
     try:
         results = json.loads(pair.server.ask("30"))
         ratios = sorted(one / other for one, other in results)
@@ -93,7 +89,7 @@ def storm(sockets: int) -> None:
     pair = Pair("ours", sockets)
     clients = []
     try:
-        work = lambda: clients.append(open_client(pair, sockets, sockets))  # noqa: E731
+        work = lambda: clients.append(load_client(pair.port, sockets, concurrency=sockets))  # noqa: E731
         live, board = while_(work, pair.port, "/livez", "/score/top10")
         opened = clients[0][1]
         print(
@@ -109,7 +105,7 @@ def storm(sockets: int) -> None:
 
 def http_beside(sockets: int) -> None:
     pair = Pair("ours", sockets)
-    client, _ = open_client(pair, sockets, 200)
+    client, _ = load_client(pair.port, sockets)
     try:
         for path in ("/livez", "/score/top10"):
             [idle] = while_(lambda: time.sleep(8), pair.port, path)
@@ -128,7 +124,7 @@ def slow_readers(silent: int, chatty: int, normal: int, seconds: int) -> None:
         each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         each.connect(("127.0.0.1", pair.port))
         each.sendall(REQUEST)
-    client, _ = open_client(pair, normal, normal)
+    client, _ = load_client(pair.port, normal, concurrency=normal)
     try:
         time.sleep(2)
         resident = [pair.server.resident_kib()]
@@ -234,7 +230,9 @@ async def crowd(port: int, token: str, writers: int, seconds: float) -> dict[str
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "python3 -m tools bench-neighbours",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("parts", nargs="*", default=["loop", "storm", "http", "slow", "refusals"])
     options = parser.parse_args()

@@ -17,7 +17,7 @@ from itertools import islice
 from statistics import quantiles
 from typing import TYPE_CHECKING, Any
 
-from tools.devstack.processes.parts import start_valkey
+from tools.devstack.processes.stores import start_valkey
 
 if TYPE_CHECKING:
     from scores.rules.players import Player

@@ -1,4 +1,4 @@
-"""The verbs of `python3 -m tools`: what each needs installed, and what it runs."""
+"""The verbs of `python3 -m tools`: the packages each needs, and the module it runs."""
 
 import argparse
 import errno
@@ -15,38 +15,45 @@ from tools.devstack.install import packages
 from tools.devstack.install.files import ROOT, mark_used
 from tools.devstack.install.programs import check_platform
 from tools.devstack.processes import children
+from tools.devstack.processes.environment import for_parts
 
-# Tests choose throw-away stores themselves; those of the person's shell must not leak in.
+# The tests start stores of their own. A store that the shell names must not reach them.
 STORE_VARIABLES = {"PORT", "DATA_DIR", "DYNAMODB_ENDPOINT_URL", "REDIS_URL", "DATABASE_URL"}
 #: How the whole suite runs: on a worker more than there are cores, as tests also wait.
 WHOLE_SUITE = ["-n", str(min(6, (os.cpu_count() or 1) + 1)), "--durations=10", "--durations-min=1"]
 #: Verbs that are a module of their own: what to run, and the help text.
 MODULES = {
-    "bench-start": ("tools.benchmarks.start", "measure the first `make run`, and what it fetches"),
-    "bench-path": ("tools.benchmarks.path", "measure the way of an update to the pages"),
+    "bench-start": ("tools.benchmarks.first_start", "measure the first `make run` and its downloads"),
+    "bench-path": ("tools.benchmarks.update_path", "measure an update from the POST to the pages"),
     "bench-fanout": (
-        "tools.benchmarks.fanout.fanout",
-        "measure boards to many sockets, next to other servers",
+        "tools.benchmarks.fanout",
+        "measure fan-out to many sockets, next to other servers",
     ),
-    "bench-neighbours": ("tools.benchmarks.neighbours", "measure what viewers do to each other and to HTTP"),
-    "bench-frames": ("tools.benchmarks.frames", "measure how smoothly the page moves"),
+    "bench-neighbours": (
+        "tools.benchmarks.neighbours",
+        "measure how viewers slow down each other and HTTP requests",
+    ),
+    "bench-frames": ("tools.benchmarks.frames", "measure the frame rate of the page"),
     "bench-ranks": ("tools.benchmarks.ranks", "measure ranks among a million players"),
-    "faults": ("tools.faults", "every fault on real stores and processes, and what became of it"),
-    "soak": ("tools.faults.soak", "half load with faults for half an hour, and whether anything grows"),
-    "bench-growth": ("tools.research.growth.growth", "measure what grows with players, viewers and updates"),
+    "faults": ("tools.faults", "run every fault scenario on real stores and processes"),
+    "soak": ("tools.faults.soak", "run at half load with random faults, and check that nothing grows"),
+    "bench-growth": ("tools.research.growth", "measure how costs grow with players, viewers and updates"),
     "bench-rivals": (
-        "tools.research.rivals.sidebyside",
-        "compare with what a user would pick instead, also under faults",
+        "tools.research.rivals",
+        "compare with Express + socket.io and plain Channels",
     ),
     "simulate": (
-        "tools.research.simulation.simulate",
+        "tools.research.simulation",
         "simulate DynamoDB's partitions and ten million viewers",
     ),
-    "load": ("tools.benchmarks.load.load", "play many players and viewers with locust"),
-    "screenshots": ("tools.devstack.screenshots", "take the README's pictures from a running demo"),
-    "smoke": ("tools.smoke.smoke", "check a deployed scoreboard, at URL, from the outside"),
-    "costs": ("tools.research.costs.costs", "compute what it costs on AWS from list prices: docs/costs.md"),
-    "audit": ("tools.devstack.install.audit", "look for known vulnerabilities of what is locked"),
+    "load": ("tools.benchmarks.load", "simulate many players and viewers with locust"),
+    "screenshots": ("tools.devstack.screenshots", "take the README's pictures of a running demo"),
+    "smoke": ("tools.smoke", "check the deployed scoreboard at URL over HTTP"),
+    "costs": ("tools.research.costs", "compute the costs on AWS from list prices: docs/costs.md"),
+    "audit": (
+        "tools.devstack.install.audit",
+        "look up known vulnerabilities of the locked packages",
+    ),
     "lock": (
         "tools.devstack.install.lock",
         "pin every package with its hashes, after a change of requirements*.txt",
@@ -54,15 +61,16 @@ MODULES = {
 }
 AWS_VERBS = {
     "synth": "make and check the CloudFormation templates; needs neither an account nor a network",
-    "deploy": "put everything on AWS, or bring it up to date",
-    "diff": "what a deployment would change",
-    "destroy": "remove what was deployed; asks before anything is done",
+    "deploy": "deploy to AWS, or update a deployment",
+    "diff": "show what a deployment would change",
+    "destroy": "remove a deployment; asks first",
 }
-DEV_VERBS = {"test", "check", "lint", *MODULES}
+#: Verbs that need the development tools.
+DEV_VERBS = {"test", "check", "lint", *MODULES} - {"smoke"}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one verb; its exit code. Whatever goes wrong is told in one line."""
+    """Run one verb; its exit code. An error is one line."""
     options = parser().parse_args(arguments)
     try:
         return _main(options, arguments)
@@ -99,16 +107,15 @@ def _main(options: argparse.Namespace, arguments: Sequence[str]) -> int:
 
 
 def _starts_stores(verb: str) -> bool:
-    """Whether stores of ours will run: for the tests always, for the stack unless both are given."""
+    """Whether this verb starts a store: `test` always, `run` unless the shell names both."""
     given = os.environ.get("DYNAMODB_ENDPOINT_URL") and os.environ.get("REDIS_URL")
     return verb == "test" or (verb == "run" and not given)
 
 
 def _environment_for(options: argparse.Namespace) -> dict[str, str]:
-    """Our environment with PORT and DATA_DIR made certain and the checkout importable from any folder."""
+    """Our environment with PORT and DATA_DIR, and with this checkout importable from any folder."""
     given = {"PORT": str(options.port), "DATA_DIR": str(data_folder(options.data_dir))}
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, **given, "PYTHONPATH": path}
+    return {**os.environ, **given, "PYTHONPATH": str(ROOT)}
 
 
 def data_folder(text: str) -> Path:
@@ -145,7 +152,7 @@ def parser() -> argparse.ArgumentParser:
             "--set", action="append", default=[], type=setting, metavar="NAME=VALUE", dest="given"
         )
         aws.add_argument("--yes", action="store_true", help="do not ask before rights are changed")
-    verbs.add_parser("clean", help="remove what was made; asks before data")
+    verbs.add_parser("clean", help="remove .venv and caches; asks before it removes data")
     return parser
 
 
@@ -179,7 +186,7 @@ def lint(_: argparse.Namespace) -> int:
 
 
 def test(options: argparse.Namespace) -> int:
-    from tools.devstack.install.download import dynamodb_folder
+    from tools.devstack.install.dynamodb_local import dynamodb_folder
     from tools.devstack.install.programs import find_java, find_valkey
 
     for name in STORE_VARIABLES:
@@ -230,7 +237,8 @@ def aws(options: argparse.Namespace) -> int:
 
 
 def _manage(*arguments: str) -> int:
-    return _call("manage.py", *arguments)
+    env = for_parts(os.environ) | {name: os.environ[name] for name in ("DATA_DIR", "PORT")}
+    return subprocess.call([sys.executable, "manage.py", *arguments], cwd=ROOT, env=env)
 
 
 def _call(*arguments: str) -> int:

@@ -1,4 +1,4 @@
-"""What the stack tells the person who started it."""
+"""Messages of the stack on its terminal."""
 
 import contextlib
 import sys
@@ -11,7 +11,7 @@ _printing = threading.Lock()
 def say(text: str) -> None:
     """Print one line of progress on standard error, so that standard output stays the command's own.
 
-    Here and in `tell`: a terminal that is gone is not worth dying for.
+    Errors of the terminal are ignored, here and in `tell`: the stack goes on without one.
     """
     with contextlib.suppress(OSError, ValueError):
         print(text, file=sys.stderr, flush=True)

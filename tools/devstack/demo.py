@@ -21,7 +21,7 @@ import django
 from tools.devstack.errors import StackError
 
 PLAYERS = [f"USER-{number}" for number in range(101, 161)]
-#: What the first players call themselves; the others stay anonymous.
+#: Display names of the first players; the others have none.
 NAMES = (
     "Mira", "Tomás", "Noor", "Ingrid Vestergaard", "サクラ", "Kofi", "Léa 🚀", "Ravi", "دانية", "Sunniva",
     "Jun-ho", "Oluwaseun", "Zoë", "Marek", "Pixel Pirate", "Hana", "Дарья", "Beau", "Ximena", "T. Rex",
@@ -36,7 +36,7 @@ Move = tuple[str, int, float]
 
 @dataclass
 class Field:
-    """Who plays how much: weights fall off as in real communities, a star shines for a while."""
+    """The players and how often each plays: a few play most, and one star at a time plays more."""
 
     dice: random.Random
     board: list[tuple[str, int]] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Field:
             yield player, self.dice.randint(5, 60), 0.08
 
     def moves(self, now: float) -> Iterator[Move]:
-        """What happens next: one update, a tie, or a burst of many."""
+        """The next moves: one update, a tie, or a burst of many."""
         if now >= self.star_until:
             self.star, self.star_until = self.dice.choice(PLAYERS), now + STAR_SECONDS
         chance = self.dice.random()
@@ -102,7 +102,7 @@ class Client:
             time.sleep(0.5)
 
     def rename(self, player: str, name: str) -> None:
-        """The player chooses a name, by the player's own token; what does not work out is left."""
+        """Set a player's name with the player's own token; a failure is ignored."""
         self._call(
             "PUT", "/score/me/name", json.dumps({"name": name}), {"Authorization": f"Bearer {token(player)}"}
         )

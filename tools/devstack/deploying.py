@@ -13,15 +13,15 @@ from pathlib import Path
 
 from tools.devstack.console import say
 from tools.devstack.errors import StackError
+from tools.devstack.install.dev_programs import find_node, python_environment
 from tools.devstack.install.files import ROOT
-from tools.devstack.install.testtools import find_node, python_environment
 from tools.devstack.processes import children
 
 DEPLOY = ROOT / "deploy"
 PINS = DEPLOY / "requirements.lock"
 #: The command line of the CDK; that of npm's `latest` does not know the library's format.
 CDK_CLI = "aws-cdk@2.1148.1"
-#: What a deployment must be told, and what `synth` takes instead.
+#: Settings that a deployment needs, with the values that `synth` uses by default.
 EXAMPLE = {
     "environment": "dev",
     "domain": "board.example.com",

@@ -1,4 +1,4 @@
-"""What the developer stack says when it cannot go on. Imports nothing of ours."""
+"""The error of the developer stack. Imports nothing of ours."""
 
 
 class StackError(Exception):

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
@@ -14,15 +15,23 @@ from tools.devstack.console import log_of, tell
 from tools.devstack.errors import StackError
 from tools.devstack.install.files import ROOT, mark_used
 from tools.devstack.install.packages import VENV
-from tools.devstack.processes import children, parts
-from tools.devstack.processes.data_folder import claim, remove_addresses, space_watch, write_addresses
+from tools.devstack.processes import children, stores
+from tools.devstack.processes.data_folder import (
+    access_key,
+    claim,
+    keep_private,
+    remove_addresses,
+    space_watch,
+    write_addresses,
+)
+from tools.devstack.processes.environment import for_parts, without_proxies
 from tools.devstack.processes.part import Part
 from tools.devstack.processes.ports import answers, free_port, is_free
 from tools.devstack.processes.supervisor import Supervisor
 
 
 class Stopped(BaseException):
-    """Somebody asked us to stop. No Exception, so that nothing on the way mistakes it for a failure."""
+    """A signal asked us to stop. Not an Exception, so that no handler takes it for a failure."""
 
 
 def run_stack(*, data_dir: Path, port: int, demo: bool) -> int:
@@ -30,6 +39,7 @@ def run_stack(*, data_dir: Path, port: int, demo: bool) -> int:
     folder = data_dir / "demo" if demo else data_dir
     try:
         _on_signals(_raise_stopped)
+        keep_private()
         children.guard.close()
         children.guard.held_files = [claim(folder), mark_used(VENV)]
         _check_port(port)
@@ -62,14 +72,14 @@ def _run(folder: Path, port: int, demo: bool) -> int:
 
 def _start(supervisor: Supervisor, folder: Path, port: int, demo: bool) -> None:
     began = time.monotonic()
-    urls, started = _start_stores(supervisor, folder)
-    addresses = {**urls, "PORT": str(port)}
-    env = {**os.environ, **addresses, "DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
+    addresses, started = _start_stores(supervisor, folder)
+    addresses |= {"PORT": str(port)} | without_proxies(os.environ)
+    env = for_parts(os.environ) | addresses | {"DATA_DIR": str(folder)}
     how_to_moderate: list[str] = []
     _manage(env, "local_moderator", how_to_moderate.append)  # while the stores start
     for part in started:
         _wait(part)
-    _manage(env, "create_tables", log_of("tables"))
+    _create_tables(env)
     write_addresses(folder, addresses)
     _check_port(port)
     web = _python_part(
@@ -81,6 +91,8 @@ def _start(supervisor: Supervisor, folder: Path, port: int, demo: bool) -> None:
     _start_beside(supervisor, _python_part("ranking", *filler, env=env), stop_after=web)
     if demo:
         _start_beside(supervisor, _python_part("demo", "-m", "tools.devstack.demo", env=env))
+    if os.environ.get("DATABASE_URL"):
+        tell("DATABASE_URL of this shell is not used: the moderators' accounts are in " + str(folder))
     for line in how_to_moderate:
         tell(line)
     tell(f"ready after {time.monotonic() - began:.1f} s: http://127.0.0.1:{port}")
@@ -94,23 +106,26 @@ def _check_port(port: int) -> None:
 
 
 def _start_stores(supervisor: Supervisor, folder: Path) -> tuple[dict[str, str], list[Part]]:
-    """Start the stores that the environment does not name; the addresses of both, and what was started."""
-    makers: dict[str, tuple[Callable[..., Part], str]] = {
-        "DYNAMODB_ENDPOINT_URL": (parts.dynamodb_part, "dynamodb"),
-        "REDIS_URL": (parts.valkey_part, "valkey"),
+    """Start the stores that the shell does not name; how to reach both, and what was started."""
+    key = access_key(folder)
+    makers = {
+        "DYNAMODB_ENDPOINT_URL": partial(stores.dynamodb_part, access_key=key, sink=log_of("dynamodb")),
+        "REDIS_URL": partial(stores.valkey_part, sink=log_of("valkey")),
     }
-    urls: dict[str, str] = {}
+    addresses: dict[str, str] = {}
     started = []
-    for variable, (make, name) in makers.items():
-        urls[variable] = os.environ.get(variable, "")
-        if urls[variable]:
-            _check_given(variable, urls[variable])
+    for variable, make in makers.items():
+        addresses[variable] = os.environ.get(variable, "")
+        if addresses[variable]:
+            _check_given(variable, addresses[variable])
             continue
-        part = make(folder, free_port(), sink=log_of(name))
+        part = make(folder, free_port())
         supervisor.start(part)
         started.append(part)
-        urls[variable] = part.url
-    return urls, started
+        addresses[variable] = part.url
+        if variable == "DYNAMODB_ENDPOINT_URL":
+            addresses |= {"DYNAMODB_REGION": stores.REGION, "DYNAMODB_ACCESS_KEY_ID": key}
+    return addresses, started
 
 
 def _check_given(variable: str, url: str) -> None:
@@ -127,7 +142,7 @@ def _wait(part: Part) -> None:
 
 
 def _start_beside(supervisor: Supervisor, part: Part, stop_after: Part | None = None) -> None:
-    """Start a part to which nobody connects: there is no answer to wait for."""
+    """Start a part without a port: there is no answer to wait for."""
     supervisor.start(part, stop_after)
     tell(f"{part.title} runs, process {part.pid}")
 
@@ -143,6 +158,16 @@ def _python_part(name: str, *arguments: str, env: dict[str, str], port: int = 0)
         grace=10.0,
         sink=log_of(name),
     )
+
+
+def _create_tables(env: dict[str, str]) -> None:
+    """On a busy machine the emulator's first write can take longer than the product waits: try again."""
+    for last in (False, False, True):
+        try:
+            return _manage(env, "create_tables", log_of("tables"))
+        except StackError:
+            if last:
+                raise
 
 
 def _manage(env: dict[str, str], command: str, echo: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""`make faults`: every fault on real stores and real processes, and the table of what became of it."""
+"""`make faults`: runs fault scenarios on real stores and processes, and prints a table of the results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     """Exit status 1 when an invariant was broken."""
     options = parse(arguments)
     if options.publish and options.fast:
-        raise StackError("the page is of the whole programme: --publish goes without --fast")
+        raise StackError("the page is of the whole suite: --publish goes without --fast")
     with tempfile.TemporaryDirectory(prefix="scoreboard-faults-") as temporary:
         folder = options.keep.absolute() if options.keep else Path(temporary)
         folder.mkdir(exist_ok=True)
@@ -46,11 +46,11 @@ def prepare(folder: Path) -> None:
 
 
 def _perform(folder: Path, options: argparse.Namespace) -> int:
-    from tools.faults import programme, report
+    from tools.faults import report, suite
     from tools.faults.checks.result import Result
     from tools.faults.stage import Stage
 
-    known = list(programme.SCENARIOS)
+    known = list(suite.SCENARIOS)
     names = options.only or known
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -61,11 +61,11 @@ def _perform(folder: Path, options: argparse.Namespace) -> int:
     try:
         with Stage(folder, say=say) as stage:
             if options.minutes:
-                results.append(programme.perform_mix(stage, 60 * options.minutes, seed=seed, say=say)[0])
+                results.append(suite.perform_mix(stage, 60 * options.minutes, seed=seed, say=say)[0])
             else:
-                scale = programme.FAST if options.fast else 1.0
-                results.extend(programme.perform_all(stage, names, say, scale=scale, seed=seed))
-    finally:  # also of a programme that was interrupted
+                scale = suite.FAST if options.fast else 1.0
+                results.extend(suite.perform_all(stage, names, say, scale=scale, seed=seed))
+    finally:  # also of a suite that was interrupted
         print(report.table(results), flush=True)
         if options.publish:
             report.keep(results, seed)

@@ -1,4 +1,4 @@
-"""The table at the end of a programme."""
+"""The table at the end of a suite."""
 
 from __future__ import annotations
 

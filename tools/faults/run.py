@@ -1,4 +1,4 @@
-"""One scenario from a healed state to a healed state, and what came of it."""
+"""One scenario, from a healed state to the next healed state, and its result."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Run:
     # --- For the scenarios -------------------------------------------------------------------------
 
     def last(self, seconds: float) -> None:
-        """Let the fault last. `seconds` are of the whole programme; the fast one takes a part of it."""
+        """Let the fault last. `seconds` are of the whole suite; the fast one takes a part of it."""
         time.sleep(self.seconds(seconds))
 
     def seconds(self, seconds: float) -> float:
@@ -112,7 +112,7 @@ class Run:
         return dict(Counter(reply.status for reply in self._replies(since)))
 
     def refused(self, since: float) -> list[float]:
-        """How long (s) each refusal at the door took that has come since then (time.monotonic)."""
+        """The time (s) of each refusal without a try, since then (time.monotonic)."""
         replies = (reply for reply in self._replies(since) if reply.code in checker.AT_THE_DOOR)
         return [reply.ended - reply.began for reply in replies]
 
@@ -335,7 +335,7 @@ class Run:
         return [each for each in found if each is not None]
 
     def _settled_resources(self) -> list[Resources]:
-        """What the servers use when they have come to rest."""
+        """The resources of the servers at rest."""
         before = {each.pid: each for each in self.resources_before}
 
         def at_rest() -> bool:

@@ -1,4 +1,4 @@
-"""`make soak`: the random mix for half an hour at half load, and whether anything grows meanwhile.
+"""`make soak`: the random mix of faults for half an hour at half load, and a check that nothing grows.
 
 Three server processes: two live through all of it, the third is killed and restarted as the mix wants it.
 Writes docs/figures/soak.json and the plots docs/figures/soak-*.svg.
@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 
 from tools.devstack.console import say
-from tools.faults import programme, report
+from tools.faults import report, suite
 from tools.faults.__main__ import prepare
 from tools.faults.checks.watch import Resources
 from tools.faults.run import Run
@@ -26,7 +26,7 @@ from tools.faults.stage import Stage
 from tools.reporting import pages, plots
 
 RESULTS = pages.FIGURES / "soak.json"
-#: What is plotted: title, unit.
+#: Title and unit of each plot.
 PLOTS = {
     "memory_mib": ("Memory of the server processes", "MiB"),
     "threads": ("Threads of the server processes", "threads"),
@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
             capacity = calibrate(stage)
             pace = options.pace or capacity / 2
             say(f"at most {capacity:.0f} updates/s here now; {pace:.0f}/s for {options.minutes:g} min")
-            result, run = programme.perform_mix(
+            result, run = suite.perform_mix(
                 stage,
                 60 * options.minutes,
                 seed=seed,
@@ -95,7 +95,7 @@ def main(arguments: list[str]) -> int:
 
 
 def has_grown(name: str, change: dict[str, float]) -> bool:
-    """By more than what comes and goes (FLAT). `name` ends with what it is."""
+    """Whether it grew by more than FLAT. `name` ends with the name of the resource."""
     return change["last"] - change["first"] > FLAT[name.rpartition(" ")[2]]
 
 

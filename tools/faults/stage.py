@@ -1,4 +1,4 @@
-"""The stage of every scenario: real stores behind proxies, several server processes, and who uses them.
+"""The stage of every scenario: real stores behind proxies, several server processes, and their clients.
 
 pages, writers ──▶ web 0, web 1 … ──▶ proxy ──▶ DynamoDB Local (on disk)
                                  └──▶ proxy ──▶ Valkey
@@ -24,8 +24,8 @@ from tools.devstack.errors import StackError
 from tools.devstack.install.files import ROOT
 from tools.devstack.processes import children
 from tools.devstack.processes.part import Part
-from tools.devstack.processes.parts import start_dynamodb, start_valkey
 from tools.devstack.processes.ports import free_port
+from tools.devstack.processes.stores import start_dynamodb, start_valkey
 from tools.devstack.run import is_ready
 from tools.faults.checks.evidence import Moderated
 from tools.faults.checks.truth import Away, RankingKeys, Tables
@@ -69,7 +69,7 @@ class Web:
         return self.part.port
 
     def arm(self, point: str, player: str = "") -> None:
-        """The next update (of this player) that comes to this point kills the process."""
+        """The next update (of this player) that reaches this point kills the process."""
         temporary = self.fail_point.with_suffix(".new")
         temporary.write_text(f"{point}\n{player}")
         temporary.rename(self.fail_point)
@@ -166,7 +166,7 @@ class Stage:
 
     def _open(self) -> None:
         raise_file_limit()
-        # What we have loaded is looked at no more: a long collection of ours would pass for a slow server.
+        # Leave loaded objects out of garbage collection: a long one would look like a slow server.
         gc.collect()
         gc.freeze()
         self._say("starting DynamoDB Local and Valkey")
@@ -198,7 +198,7 @@ class Stage:
         for web in self.webs:
             web.part.wait_ready()
         self.generation = self.tables.generation()
-        #: What pages connect to: any server that lives.
+        #: The address for pages: any running server.
         self.balancer = self._closing(Proxy(*self.ports), Proxy.close)
         origins = [f"http://127.0.0.1:{self.balancer.port}"] * PAGES
         self._pages = self._closing(Pages(origins).start(), Pages.stop)
@@ -212,7 +212,7 @@ class Stage:
         while self._stack:
             self._stack.pop()()
 
-    # --- What scenarios need of it -----------------------------------------------------------------
+    # --- For scenarios -----------------------------------------------------------------------------
 
     @property
     def ports(self) -> list[int]:

@@ -1,4 +1,4 @@
-"""What a benchmark ran on, and what it got of it, as lines for its page."""
+"""The machine a benchmark ran on and its load, as lines for a page."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def processor() -> str:
 
 
 def clocks() -> tuple[float, float]:
-    """What all cores have worked since the machine started, and what its host gave to others while there was
+    """Seconds that all cores have worked since the start, and that the host gave to others while there was
     work here: *steal* (s; proc(5), /proc/stat). Zeros where the system does not say."""
     try:
         line = Path("/proc/stat").read_text().partition("\n")[0]
@@ -56,7 +56,7 @@ def clocks() -> tuple[float, float]:
 
 
 def pace() -> float:
-    """What this machine is worth just now: how long a million additions take in Python (ms), best of five."""
+    """The speed of this machine now: the time (ms) of a million additions in Python, best of five."""
     took = []
     for _ in range(5):
         began, total = time.perf_counter(), 0
@@ -68,7 +68,7 @@ def pace() -> float:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What the machine was like: make one before a measurement, and ask it afterwards."""
+    """The state of the machine: make one before a measurement, and ask it afterwards."""
 
     load: float = field(default_factory=lambda: os.getloadavg()[0])
     pace: float = field(default_factory=pace)
@@ -87,7 +87,7 @@ class Conditions:
 
 
 def sentence(conditions: dict[str, float]) -> str:
-    """What `Conditions.so_far` gave, for the page."""
+    """The result of `Conditions.so_far` as a sentence for a page."""
     return (
         f"The machine: load average {conditions['load']:.1f} before the run; a million additions in Python "
         f"took {conditions['pace']:.0f} ms before and {conditions['pace_after']:.0f} ms after it; "

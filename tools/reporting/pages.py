@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-#: What pages are made from (JSON), and their plots (SVG).
+#: The figures behind the pages (JSON), and their plots (SVG).
 FIGURES = DOCS / "figures"
 
 

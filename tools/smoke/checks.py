@@ -1,4 +1,4 @@
-"""What `make smoke` checks, in order. A check returns its finding, or raises Failed with it."""
+"""The checks of `make smoke`, in order. A check returns its finding, or raises Failed with it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import ssl
 import time
 from datetime import UTC, datetime
 from typing import Any
+from urllib.error import URLError
 from urllib.parse import urljoin, urlsplit
 
-import httpx
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from realtime.events import NOT_NOW
-from tools.smoke.site import SOON_S, TIMEOUT_S, Failed, Site, need, soon
+from tools.smoke.http import TIMEOUT_S, Answer, Client
+from tools.smoke.site import SOON_S, Failed, Site, need, soon
 
 HEADERS = {
     "content-security-policy": "default-src 'none'",
@@ -57,8 +58,8 @@ def redirect_to_https(site: Site) -> str:
     if not site.secure or urlsplit(site.url).port:
         return "not checked: this address is not https, or has a port"
     try:
-        answer = httpx.get(f"http://{site.host}/", timeout=TIMEOUT_S)
-    except (httpx.ConnectError, httpx.ConnectTimeout):
+        answer = Client(f"http://{site.host}").get("/")
+    except (ConnectionError, TimeoutError, URLError):
         return "nobody answers at http://"  # as on Elastic Beanstalk
     target = answer.headers.get("location", "")
     well = answer.status_code in (301, 307, 308) and target.startswith(f"https://{site.host}")
@@ -115,7 +116,7 @@ def admin_is_elsewhere(site: Site) -> str:
 
 def no_token_no_points(site: Site) -> str:
     body = {"userId": site.user_id, "increment": 1}
-    answer = site.client.post("/score/update", json=body)
+    answer = site.client.post("/score/update", body)
     _is_problem(answer, 401, "unauthorized")
     challenge = answer.headers.get("www-authenticate", "")
     need(challenge.startswith("Bearer"), f"WWW-Authenticate is {challenge or 'missing'}")
@@ -125,7 +126,7 @@ def no_token_no_points(site: Site) -> str:
 
 
 def too_large_a_body(site: Site) -> str:
-    answer = site.client.post("/score/update", content=b" " * 5000, headers=site.bearer())
+    answer = site.client.post("/score/update", b" " * 5000, site.bearer())
     need(answer.status_code in (403, 413), f"5,000 bytes are answered {answer.status_code}")
     return f"5,000 bytes are answered {answer.status_code}"
 
@@ -178,7 +179,7 @@ def board(site: Site) -> str:
 
 
 def etag_and_304(site: Site) -> str:
-    for _ in range(5):  # another's update may come between
+    for _ in range(5):  # another update may happen in between
         first = site.top10()
         etag = first.headers.get("etag", "")
         need(re.fullmatch(r'(W/)?"[^"]+"', etag), f"ETag is {etag or 'missing'}")
@@ -243,7 +244,7 @@ IN_ORDER = (
 
 
 def _first_message(site: Site) -> dict[str, Any] | None:
-    """None when a process that has just started asks to come back: it fetches the pool's keys first."""
+    """None when a new process closes the socket to be called again: it fetches the pool's keys first."""
     site.viewer = site.open_socket(site.url)
     try:
         return dict(json.loads(site.viewer.recv(timeout=TIMEOUT_S)))
@@ -253,7 +254,7 @@ def _first_message(site: Site) -> dict[str, Any] | None:
         return None
 
 
-def _is_problem(answer: httpx.Response, status: int, code: str) -> None:
+def _is_problem(answer: Answer, status: int, code: str) -> None:
     need(answer.status_code == status, f"answered {answer.status_code} instead of {status}")
     kind = answer.headers.get("content-type", "")
     need(kind.startswith("application/problem+json"), f"the {status} is {kind}: somebody else answers")

@@ -1,4 +1,4 @@
-"""A real nginx with TLS in front of a server process, with the files that Elastic Beanstalk's nginx gets."""
+"""A real nginx in front of a server process, with the files that Elastic Beanstalk's nginx gets."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from tools.devstack.install.dev_programs import find_nginx
 from tools.devstack.install.files import ROOT
-from tools.devstack.install.testtools import find_nginx
 from tools.devstack.processes.part import Part
 from tools.devstack.processes.ports import answers
 
@@ -32,40 +32,56 @@ http {{
   types {{ text/css css; text/javascript js; image/svg+xml svg; application/json json; }}
   {connection}
   server {{
-    listen 127.0.0.1:{port} ssl;
-    ssl_certificate {certificate};
-    ssl_certificate_key {key};
-    location = /keys.json {{ alias {keys}; }}
+    listen 127.0.0.1:{port}{protocol};
+    {extra}
     {server}
   }}
 }}
 """
+TLS = "ssl_certificate {certificate}; ssl_certificate_key {key};"
 
 
 @contextmanager
 def nginx(
-    folder: Path, port: int, application: int, static: Path, changes: dict[str, str], **values: object
+    folder: Path,
+    port: int,
+    application: int,
+    static: Path,
+    changes: dict[str, str] | None = None,
+    *,
+    tls: tuple[Path, Path] | None = None,
+    keys: Path | None = None,
 ) -> Iterator[Part]:
-    """nginx on `port`, listening, before a process on the port `application`.
+    """nginx on `port`, listening, in front of a process on the port `application`.
 
-    `changes` are made to the text of the server's part; `values` are the other names in AROUND.
+    `changes` are made to the text of the server's part. `tls` is (certificate, key); without it nginx speaks
+    plain HTTP. `keys` is a file that it serves as /keys.json.
     """
     server = (PLATFORM / "elasticbeanstalk" / "00_application.conf").read_text()
     there = {
         "http://127.0.0.1:8000": f"http://127.0.0.1:{application}",
         "/var/app/current/staticfiles": str(static),
     }
-    for old, new in {**there, **changes}.items():
+    for old, new in {**there, **(changes or {})}.items():
         assert old in server, old
         server = server.replace(old, new)
-    connection = (PLATFORM / "connection.conf").read_text()
-    # Its workers run as somebody else unless told, who cannot read a test's folder.
-    values |= {"user": getpass.getuser(), "folder": folder, "port": port}
-    text = AROUND.format(server=server, connection=connection, **values)
+    extra = TLS.format(certificate=tls[0], key=tls[1]) if tls else ""
+    if keys:
+        extra += f" location = /keys.json {{ alias {keys}; }}"
+    text = AROUND.format(
+        # Its workers run as somebody else unless told, who cannot read a test's folder.
+        user=getpass.getuser(),
+        folder=folder,
+        port=port,
+        protocol=" ssl" if tls else "",
+        extra=extra,
+        server=server,
+        connection=(PLATFORM / "connection.conf").read_text(),
+    )
     (folder / "nginx.conf").write_text(text)
 
     command = [find_nginx(), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
-    url, probe = f"https://localhost:{port}", partial(answers, port)
-    part = Part("nginx", command, port=port, url=url, probe=probe, cwd=folder)
+    url = f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}"
+    part = Part("nginx", command, port=port, url=url, probe=partial(answers, port), cwd=folder)
     with part.serving():
         yield part

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from tools.devstack.processes.part import Part
-from tools.devstack.processes.parts import start_dynamodb, start_valkey
 from tools.devstack.processes.ports import free_port
 from tools.devstack.processes.postgresql import start_postgresql
+from tools.devstack.processes.stores import start_dynamodb, start_valkey
 
 DATA = tempfile.TemporaryDirectory(prefix="scoreboard-test-")
 DYNAMODB_PORT, VALKEY_PORT = free_port(), free_port()

@@ -1,7 +1,7 @@
 """The real server with boards from nowhere, one after the other: `... PORT`, or an endpoint in its place.
 
-Environment: PUMP_INTERVAL_S between boards, PUMP_BEHIND_S how long a viewer may be behind, PUMP_PING_S how
-often it is pinged, PUMP_PONG_S how long it may take to answer.
+`--daphne` runs plain daphne instead. Environment: PUMP_INTERVAL_S between boards, PUMP_BEHIND_S how long a
+viewer may be behind, PUMP_PING_S how often it is pinged, PUMP_PONG_S how long it may take to answer.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import sys
 import time
 
 import django
+from daphne.cli import CommandLineInterface
 
 django.setup()
 
-from realtime import hub  # noqa: E402
+from realtime import hub, viewer_limits  # noqa: E402
 from realtime.server import server, websocket  # noqa: E402
 from scoreboard_site.asgi import application  # noqa: E402
 from scores.rules.boards import Board, Row  # noqa: E402
@@ -33,10 +34,14 @@ def next_board(seen: int) -> Board:
 
 if __name__ == "__main__":
     hub.MIN_INTERVAL_S = 0.0
-    for name in ("BEHIND_S", "PING_S", "PONG_S"):
+    for module, name in ((viewer_limits, "BEHIND_S"), (websocket, "PING_S"), (websocket, "PONG_S")):
         if f"PUMP_{name}" in os.environ:
-            setattr(websocket, name, float(os.environ[f"PUMP_{name}"]))
+            setattr(module, name, float(os.environ[f"PUMP_{name}"]))
     application.live.hub.source = next_board
-    where = sys.argv[1]
-    options = server.Options(port=int(where)) if where.isdigit() else server.Options(endpoint=where)
-    server.run(application, application.live, options)
+    where = sys.argv[-1]
+    if "--daphne" in sys.argv:
+        CommandLineInterface().run(["-p", where, "scoreboard_site.asgi:application"])
+    elif where.isdigit():
+        server.run(application, application.live, server.Options(port=int(where)))
+    else:
+        server.run(application, application.live, server.Options(endpoint=where))

@@ -124,24 +124,12 @@ def test_a_socket_that_never_reads_does_not_keep_the_process(token):
         assert exit_code(part, 15) == 0
 
 
-def test_a_finished_socket_of_another_consumer_does_not_keep_the_process(token):
+def test_a_finished_socket_at_another_path_does_not_keep_the_process(token):
     with server() as part, RawViewer(part.port) as viewer:
         assert viewer.shake_hands(path="/ws/none")[0] == 101
         assert viewer.read().close_code == 4404
         os.kill(part.pid, signal.SIGTERM)
         assert exit_code(part, 15) == 0
-
-
-def test_other_consumers_are_told_and_their_sockets_get_1012():
-    command = ("-m", "realtime.server.tests.talkative")
-    with server(command, probe="/livez") as part, RawViewer(part.port) as viewer:
-        assert viewer.shake_hands(path="/ws/other")[0] == 101
-        os.kill(part.pid, signal.SIGTERM)
-        frame = viewer.read_control()
-        assert frame.close_code == 1012
-        viewer.say(8, frame.payload)
-        assert exit_code(part, 15) == 0
-        assert "disconnected with 1012" in part.last_lines
 
 
 def test_readiness_is_503_while_it_drains_also_on_a_connection_kept_alive(token):

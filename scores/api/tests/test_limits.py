@@ -18,15 +18,9 @@ from scores.rules.errors import RateLimited
 from scores.rules.limits import Charge, Demand, KnownRefusals, Left, Limit, LocalLimiter
 from scores.stores import ranking
 from tools.testing import stage
+from tools.testing.clock import Clock
 
 SLOW = Limit("slow", 0.001, 5)
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

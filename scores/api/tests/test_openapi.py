@@ -16,8 +16,8 @@ from scores.api import docs
 from scores.identity import local_issuer
 from scores.identity.verifier import WRITE_SCOPE
 from tools.api import postman
+from tools.devstack.install.dev_programs import find_newman
 from tools.devstack.install.files import ROOT
-from tools.devstack.install.testtools import find_newman
 from tools.testing import stage
 from tools.testing.processes import server
 
@@ -69,6 +69,20 @@ def test_every_route_and_every_code_is_described(stores):
             "method_not_allowed",
         ):  # of moderators, of no route
             assert f"`{code}`" in text, f"{code} is not in the description"
+
+
+def test_every_error_has_its_codes_and_an_example_of_each(stores):
+    for operations in docs.generate()["paths"].values():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                content = answer.get("content", {}).get("application/problem+json")
+                if content is None:
+                    assert int(status) < 400
+                    continue
+                shown = [example["value"] for example in content["examples"].values()]
+                codes = content["schema"]["allOf"][1]["properties"]["code"]["enum"]
+                assert [each["code"] for each in shown] == codes
+                assert {each["status"] for each in shown} == {int(status)}
 
 
 def _below(parent: type) -> list[type]:

@@ -19,7 +19,7 @@ from scores.rules.errors import TicketInvalid
 from scores.rules.players import ID_PATTERN
 from scores.rules.tickets import Ticket
 from scores.stores import ledger
-from tools.devstack.install.testtools import find_node
+from tools.devstack.install.dev_programs import find_node
 from tools.testing import stage
 
 KEYS = {"new": secrets.token_urlsafe(48), "old": secrets.token_urlsafe(48)}
@@ -121,7 +121,14 @@ WRONG = {
     "no expiry": {"exp": ...},
     "expiry as a string": {"exp": "4102444800"},
     "expiry as a float": {"exp": time.time() + 60},
-    "another claim": {"aud": "scoreboard"},
+    "another claim": {"iss": "scoreboard"},
+    "for a service without a board": {"aud": "scoreboard"},
+    "for another board": {"aud": "scoreboard:OTHER"},
+    "for another service": {"aud": "staging:SCOREBOARD"},
+    "for other boards": {"aud": ["scoreboard:A", "scoreboard:B", 7]},
+    "for nothing": {"aud": []},
+    "an odd audience": {"aud": {"scoreboard:SCOREBOARD": 1}},
+    "an empty audience": {"aud": None},
     "not yet valid": {"nbf": 4102444800},
     "a moderator's entry": {"jti": "MOD#01ARZ3NDEKTSV4RRFFQ69G5FAV"},
     "an odd jti": {"jti": "a b"},
@@ -144,6 +151,20 @@ def test_a_wrong_ticket_is_refused_and_changes_nothing(tickets_on, changes):
     assert_problem(response, 403, "ticket_invalid")
     assert ID_PATTERN.fullmatch(response["Idempotency-Key"])
     assert stage.table() == {}
+
+
+@pytest.mark.parametrize("aud", ["scoreboard:SCOREBOARD", ["game", "scoreboard:SCOREBOARD"]])
+def test_a_ticket_for_this_board_counts(tickets_on, aud):
+    assert hand_in(signed(aud=aud)).status_code == 200
+
+
+def test_a_service_with_a_name_counts_only_tickets_that_name_it(tickets_on):
+    tickets_on.SCOREBOARD_TICKET_AUDIENCE = "prod"
+    for aud in (..., "scoreboard:SCOREBOARD", "prod", "prod:OTHER"):
+        answer = hand_in(signed(aud=aud))
+        assert_problem(answer, 403, "ticket_invalid")
+        assert "prod:SCOREBOARD" in answer.json()["detail"]
+    assert hand_in(signed(aud="prod:SCOREBOARD")).status_code == 200
 
 
 def test_a_ticket_names_its_key():
@@ -177,6 +198,10 @@ def test_only_the_server_writes_when_that_is_set(tickets_on):
 def test_what_is_signed_is_what_is_read():
     ticket = Ticket("ann", 10, "action-1", 4102444800)
     assert tickets.verify(tickets.sign(ticket, "new", KEYS["new"]), KEYS) == ticket
+    for_board = tickets.sign(ticket, "new", KEYS["new"], tickets.audience())
+    assert tickets.verify(for_board, KEYS) == ticket
+    with pytest.raises(TicketInvalid):
+        tickets.verify(for_board, KEYS, board="OTHER")
 
 
 # --- The helpers of docs/tickets.md, run as they stand there ----------------------------------------

@@ -73,6 +73,45 @@ def test_an_odd_key_is_refused_and_a_usable_one_is_answered(key):
     assert not stage.scoreboard().players.read("ann").version
 
 
+PLACEHOLDERS = ["undefined", "null", "NaN", "None", "true", "False", "NULL", '"undefined"', "[object Object]"]
+
+
+@pytest.mark.parametrize("key", PLACEHOLDERS)
+def test_a_placeholder_is_no_key_and_that_is_said(key):
+    for _ in range(2):
+        response = update({"userId": "ann", "increment": 1}, Idempotency_Key=key)
+        assert_problem(response, 400, "invalid")
+        assert "undefined" in response.json()["detail"]
+        assert response["Idempotency-Key"] not in PLACEHOLDERS
+    assert not stage.scoreboard().players.read("ann").version
+
+
+@pytest.mark.parametrize("key", ["undefined-1", "nullable", "truest", "0", "NaN:1"])
+def test_a_key_that_only_looks_like_a_placeholder_counts(key):
+    assert update({"userId": "ann", "increment": 1}, Idempotency_Key=key)["Idempotency-Key"] == key
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/score/top10", None),
+        ("GET", "/score/me", None),
+        ("POST", "/score/update", {"userId": "ann", "increment": 1}),
+        ("PUT", "/score/me/name", {"name": "Ann"}),
+    ],
+)
+def test_an_unknown_query_parameter_is_refused_and_named(method, path, body):
+    response = call(method, f"{path}?bord=x&_=1", body, "ann")
+    assert_problem(response, 400, "invalid")
+    assert response.json()["errors"].keys() == {"bord", "_"}
+    assert not stage.scoreboard().players.read("ann").version
+
+
+def test_too_many_query_parameters_are_a_bad_request():
+    for path in ("/", "/score/top10"):
+        assert_problem(call("GET", f"{path}?" + "&".join(f"a{n}=1" for n in range(1001))), 400, "invalid")
+
+
 def test_a_server_may_name_any_player_and_a_player_may_not():
     assert update({"userId": "bob", "increment": 1}, "server", scope=WRITE_SCOPE).status_code == 200
     assert_problem(update({"userId": "bob", "increment": 1}, "ann", Idempotency_Key="k"), 403, "forbidden")
@@ -133,11 +172,39 @@ def test_a_large_body_is_413():
 
 @pytest.mark.parametrize(
     "content_type",
-    ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1", ""],
+    [
+        *("text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1", ""),
+        *("application/json; charset=utf-16", "application/json; charset=base64", "application/jsonp"),
+        *("application/json; charset=utf-8; charset=latin1", "application/json charset=utf-8", "json"),
+        *(
+            'application/json; charset="utf-8',
+            "application/json; =x",
+            "text/json",
+            "application/problem+json",
+        ),
+    ],
 )
 def test_only_json_is_read(content_type):
     response = update({"userId": "ann", "increment": 1}, Content_Type=content_type)
     assert_problem(response, 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        *("application/json", "Application/JSON", "application/json;", "application/json ; ;"),
+        *(
+            "application/json; charset=utf-8",
+            "application/json;charset=UTF-8",
+            'application/json; CHARSET="UTF-8"',
+        ),
+        *("application/json; charset=utf8", "application/json; charset=us-ascii"),
+        *('application/json; profile="https://a.example/b;c"', "application/json; v=1; charset=utf-8; q=0.5"),
+        *("application/json; odata=verbose",),
+    ],
+)
+def test_harmless_parameters_of_json_are_ignored(content_type):
+    assert update({"userId": "ann", "increment": 1}, Content_Type=content_type).status_code == 200
 
 
 @pytest.mark.parametrize("authorization", [None, "Basic YTpi", "Bearer", "Bearer a b", "Bearer nonsense"])

@@ -39,7 +39,7 @@ def lends_its_turn(call: Callable[[], object]) -> bool:
     order: list[str] = []
 
     def work() -> None:
-        with concurrency.turn():
+        with concurrency.computing():
             begun.set()
             try:
                 call()
@@ -49,7 +49,7 @@ def lends_its_turn(call: Callable[[], object]) -> bool:
         over.set()
 
     def other() -> None:
-        with concurrency.turn():
+        with concurrency.computing():
             order.append("other")
         others.set()
 

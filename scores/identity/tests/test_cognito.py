@@ -14,7 +14,7 @@ import pytest
 from scores.identity.keyset import REFETCH_S
 from scores.identity.machine_client import fetch_token
 from scores.identity.verifier import CognitoVerifier, KeySet, TokenError
-from tools.devstack.install.testtools import start_cognito
+from tools.devstack.processes.cognito import start_cognito
 from tools.devstack.processes.part import Part
 from tools.testing import stage
 from tools.testing.processes import server

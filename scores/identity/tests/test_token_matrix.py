@@ -206,6 +206,30 @@ def test_every_forged_token_is_a_401_and_leads_nowhere(client, pool, capsys):
         print(f"\ntokens: {tried} tried, {tried} refused, {pool.fetches} key fetches in {seconds:.0f} s")
 
 
+def test_the_mistake_is_named_to_owners_of_valid_tokens_only(client):
+    id_token = {"token_use": "id", "aud": "web", "client_id": None}
+    answer = ask(client, f"Bearer {token(**id_token)}")
+    assert_refused(answer, "ID token")
+    assert answer.json()["detail"] == "This is an ID token. Send the access token instead."
+    forged_token = ask(client, f"Bearer {token(key=OTHER, **id_token)}")
+    assert forged_token.json()["detail"] == "The access token is not valid."
+
+
+def test_a_username_in_place_of_the_sub_is_named(client):
+    own = token(sub="4f2a-91c0", username="ann")
+    answer = ask(client, f"Bearer {own}")
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert (
+        answer.json()["detail"] == "The userId is the username of your token. Send the token's sub instead."
+    )
+    other = client.post(
+        "/score/update",
+        json={"userId": "bob", "increment": 1},
+        headers={"Authorization": f"Bearer {own}"},
+    )
+    assert other.json()["detail"] == "You may not change this player's score."
+
+
 @pytest.mark.parametrize(
     "authorization",
     [

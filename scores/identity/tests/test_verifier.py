@@ -1,4 +1,4 @@
-"""Which tokens are believed. Real keys, real signatures; the key set is served by a real HTTP server."""
+"""Which tokens are accepted. Keys and signatures are real; a real HTTP server serves the key set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from scores.identity.verifier import (
     KeySet,
     KeysUnavailable,
     TokenError,
+    WrongToken,
+    issuer_forms,
 )
+from tools.testing.clock import Clock
 
 ISSUER = "https://issuer.test/pool"
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -62,13 +65,6 @@ def pool():
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server
         server.shutdown()
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -141,6 +137,56 @@ REFUSED = {
 def test_other_tokens_are_refused(verifier, refused):
     with pytest.raises(TokenError):
         verifier.validate(refused)
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"token_use": "id", "aud": "web", "client_id": None}, "This is an ID token. Send the access token"),
+        ({"sub": None, "username": "ann"}, "has no sub; its username is not a user id"),
+        ({"sub": "auth0|123"}, "'|' is none of them"),
+        ({"sub": ".."}, "but not . or .."),
+        ({"client_id": "other"}, "an app client that is not accepted here"),
+    ],
+)
+def test_a_validly_signed_token_is_refused_with_the_mistake(verifier, changes, detail):
+    with pytest.raises(WrongToken) as refused:
+        verifier.validate(token(**changes))
+    assert detail in refused.value.detail
+    with pytest.raises(TokenError) as forged:
+        verifier.validate(token(key=OTHER, **changes))
+    assert not isinstance(forged.value, WrongToken)
+
+
+POOL = "cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Ab12Cd34E"
+
+
+@pytest.mark.parametrize("configured", [f"https://{POOL}", f"https://issuer-{POOL}"])
+@pytest.mark.parametrize("host", ["", "issuer-", "issuer."])
+def test_every_issuer_form_of_the_pool_counts(pool, configured, host):
+    verifier = CognitoVerifier(KeySet(pool.url), configured, frozenset({"web"}), 30)
+    assert verifier.validate(token(iss=f"https://{host}{POOL}")).subject == "ann"
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        f"https://{POOL}F",
+        f"https://issuer-{POOL}/",
+        f"http://{POOL}",
+        f"https://evil-{POOL}",
+        f"https://issuer-{POOL}".replace("central-1", "west-1", 1),
+        f"https://issuer-{POOL}".replace("amazonaws", "evil"),
+    ],
+)
+def test_the_issuer_of_another_pool_is_refused(pool, issuer):
+    verifier = CognitoVerifier(KeySet(pool.url), f"https://{POOL}", frozenset({"web"}), 30)
+    with pytest.raises(TokenError):
+        verifier.validate(token(iss=issuer))
+
+
+def test_an_issuer_outside_cognito_has_one_form():
+    assert issuer_forms("https://issuer.test/pool") == ["https://issuer.test/pool"]
 
 
 def test_a_thousand_unknown_keys_cost_one_fetch_in_thirty_seconds(verifier, pool, clock):

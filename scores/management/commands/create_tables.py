@@ -10,13 +10,13 @@ from scores.stores.administration import create_tables
 
 
 class Command(BaseCommand):
-    help = "Create the DynamoDB tables, indexes and TTL. What is there already is left alone."
+    help = "Create the DynamoDB tables, indexes and TTL that are missing."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--restored",
             action="store_true",
-            help="the tables come from a backup: begin a new generation, so that no cache knows better",
+            help="the tables were restored from a backup: begin a new generation, which empties all caches",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -25,7 +25,7 @@ class Command(BaseCommand):
             done = create_tables(scoreboard.players)
             if options["restored"]:
                 scoreboard.players.begin_generation(scoreboard.now_ms())
-                done.append("began a new generation; the index is checked against the whole table")
+                done.append("began a new generation; servers check the index against the whole table")
         except ScoreboardError as error:
             raise CommandError(f"DynamoDB: {error}") from error
         for line in done or ["nothing to do: tables, TTL and generation are there"]:

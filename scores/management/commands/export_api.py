@@ -11,7 +11,7 @@ from scores.api.docs import generate
 
 
 class Command(BaseCommand):
-    help = "Write the API's description to docs/openapi.json, as it is served at /api/schema."
+    help = "Write the OpenAPI document of /api/schema to docs/openapi.json."
 
     def handle(self, *args: Any, **options: Any) -> None:
         path: Path = settings.BASE_DIR / "docs" / "openapi.json"

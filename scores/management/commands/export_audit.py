@@ -1,4 +1,4 @@
-"""`manage.py export_audit`: who moderated whom, why, and what it changed, as JSON lines."""
+"""`manage.py export_audit`: the moderation entries of the ledger as JSON lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scores.management.arguments import instant
 from scores.rules import audit_trail
 from scores.rules.actions import Action
 from scores.rules.errors import ScoreboardError
-from scores.rules.players import ID_PATTERN, MAX_MS
+from scores.rules.players import MAX_MS, id_problem
 from scores.stores import ledger
 
 PROGRESS_EVERY_S = 2.0
@@ -24,39 +24,42 @@ _LAST_LINES_BYTES = 65_536
 class Command(BaseCommand):
     help = (
         "Write the moderation entries of the ledger as JSON lines, one entry each, in the table's order "
-        "(sort by `at` if need be). Updates are left out; what players changed themselves is in, with the "
-        "player as the actor. Progress goes to stderr. An export to a file can be continued after an "
-        "interruption."
+        "(sort them by `at`). The export has no updates. It has the names that players chose, with the "
+        "player as the actor. Progress goes to stderr. --resume continues an interrupted export to a file."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         when = "2030-01-31 or 2030-01-31T18:00+01:00; UTC unless said"
-        parser.add_argument("--since", type=instant, default=0, metavar="TIME", help=f"from then on: {when}")
-        parser.add_argument("--until", type=instant, default=MAX_MS, metavar="TIME", help="before then")
-        parser.add_argument("--actor", help="only what this actor did")
-        parser.add_argument("--user", metavar="USER_ID", help="only what was done to this player; fast")
+        parser.add_argument(
+            "--since", type=instant, default=0, metavar="TIME", help=f"only entries from this time on: {when}"
+        )
+        parser.add_argument(
+            "--until", type=instant, default=MAX_MS, metavar="TIME", help="only entries before this time"
+        )
+        parser.add_argument("--actor", help="only entries of this actor")
+        parser.add_argument("--user", metavar="USER_ID", help="only entries about this player; fast")
         parser.add_argument(
             "--action",
             action="append",
             choices=[action.value for action in Action],
-            help="only such actions; may be given more than once",
+            help="only this action; can be given more than once",
         )
         parser.add_argument("--output", type=Path, metavar="FILE", help="a new file (default: stdout)")
         parser.add_argument(
-            "--resume", action="store_true", help="go on where an interrupted export to --output has ended"
+            "--resume", action="store_true", help="continue an interrupted export to --output"
         )
         parser.add_argument(
             "--pace",
             type=int,
             metavar="N",
-            help="look at most at about this many entries a second (default: as fast as it goes)",
+            help="read at most about this many entries a second (default: no limit)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["resume"] and options["output"] is None:
             raise CommandError("--resume needs --output", returncode=2)
-        if options["user"] is not None and not ID_PATTERN.fullmatch(options["user"]):
-            raise CommandError("--user must be 1 to 128 characters of A-Z a-z 0-9 _ . : @ -", returncode=2)
+        if options["user"] is not None and (rule := id_problem(options["user"])):
+            raise CommandError(f"--user must be {rule}", returncode=2)
         if options["pace"] is not None and options["pace"] < 1:
             raise CommandError("--pace must be at least 1", returncode=2)
         try:
@@ -67,8 +70,10 @@ class Command(BaseCommand):
                 with file:
                     self._export(file, after, options)
         except ScoreboardError as error:
-            hint = "" if options["output"] is None else " Go on with --resume."
+            hint = "" if options["output"] is None else " Continue with --resume."
             raise CommandError(f"DynamoDB: {error}{hint}", returncode=3) from error
+        except BrokenPipeError:  # manage.py ends quietly when the reader of the output is gone
+            raise
         except OSError as error:
             raise CommandError(str(error), returncode=2) from error
 
@@ -104,14 +109,14 @@ def _open(path: Path, resume: bool) -> tuple[IO[str], tuple[str, str] | None]:
         try:
             return path.open("x", encoding="utf-8"), None
         except FileExistsError:
-            raise CommandError(f"{path} is there already; --resume goes on with it", returncode=2) from None
+            raise CommandError(f"{path} is there already; --resume continues it", returncode=2) from None
     with path.open("r+b") as file:
         start = max(0, file.seek(0, SEEK_END) - _LAST_LINES_BYTES)
         file.seek(start)
         lines = file.read()
         whole = lines[: lines.rfind(b"\n") + 1]
         after = _position(path, whole.splitlines()[-1]) if whole else None
-        file.truncate(start + len(whole))  # a line that was torn by the interruption
+        file.truncate(start + len(whole))  # without the line that was being written
     return path.open("a", encoding="utf-8"), after
 
 

@@ -11,15 +11,15 @@ from scores.upkeep import erasures
 
 class Command(BaseCommand):
     help = (
-        "Strip personal data from the ledgers of erased players where that is not finished. Servers do this "
-        "by themselves; the command is for when none runs. It may be stopped and started again at any time."
+        "Remove personal data from the ledgers of erased players where that is not finished. Servers do this "
+        "in the background. Use the command when none runs. You can stop it and start it again at any time."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             done = erasures.sweep_erased(get_scoreboard(), progress=self._progress)
         except ScoreboardError as error:
-            raise CommandError(f"DynamoDB: {error} Run it again to go on.", returncode=3) from error
+            raise CommandError(f"DynamoDB: {error} Run it again to continue.", returncode=3) from error
         self.stdout.write(f"{done} players finished, none is left")
 
     def _progress(self, user_id: str, seen: int) -> None:

@@ -7,14 +7,14 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
 
 USERNAME = "moderator"
-#: Without those that look alike.
+#: Without letters and digits that look alike.
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
 class Command(BaseCommand):
     help = (
-        "Prepare the admin site's database and a moderator with a random password for this machine, and "
-        "print how to sign in. Development only; the password is kept in DATA_DIR/moderator.txt."
+        "Prepare the admin site's database and a moderator with a random password, and print how to sign in. "
+        "For development only. The password is kept in DATA_DIR/moderator.txt."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -23,7 +23,7 @@ class Command(BaseCommand):
         if not settings.SCOREBOARD_ADMIN:
             self.stdout.write("no admin site: SCOREBOARD_ADMIN is off")
             return
-        from django.contrib.auth.models import Group, User  # cannot be imported without the admin site
+        from django.contrib.auth.models import Group, User  # needs the apps of the admin site
 
         call_command("migrate", verbosity=0, interactive=False)
         note = settings.DATA_DIR / "moderator.txt"

@@ -1,4 +1,4 @@
-"""`manage.py moderate`: the moderators' actions, for scripts and emergencies."""
+"""`manage.py moderate`: the moderation actions, for scripts and emergencies."""
 
 from __future__ import annotations
 
@@ -36,14 +36,15 @@ HELP = """Adjust, rename, hide, unhide, ban, unban or erase players. Each action
   moderate ban --ids-from cheaters.txt --reason "botnet of May"
   moderate rename ann --no-name --reason "insulting"
   moderate erase ann --reason "asked for it in ticket 4711" --yes"""
-EPILOG = """Without --expect-version the action is done to the player as it is now.
+EPILOG = """Put an id that begins with - behind -- at the end: moderate ban --reason "bot" -- -ann
+Without --expect-version the action applies to the current version of the player.
 
 exit status: 0 done (or possible, with --dry-run); 1 refused for at least one player, who is unchanged;
-2 wrong usage, nothing done; 3 a store did not answer for at least one player: run it again."""
+2 wrong usage, nothing done; 3 a store did not answer for at least one player, run the command again."""
 
 
 class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
-    """Keeps the lines of the examples."""
+    """Keeps the line breaks of the examples."""
 
 
 class Command(BaseCommand):
@@ -52,7 +53,7 @@ class Command(BaseCommand):
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         kwargs |= {"formatter_class": _Formatter, "epilog": EPILOG}
         parser = super().create_parser(prog_name, subcommand, **kwargs)
-        # Ids may stand before, between and behind the options.
+        # Ids can be before, between and behind the options.
         parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]
         return parser
 
@@ -60,46 +61,52 @@ class Command(BaseCommand):
         parser.add_argument("action", choices=[action.value for action in Action])
         parser.add_argument("user_ids", nargs="*", metavar="USER_ID")
         parser.add_argument("--ids-from", metavar="FILE", help="a file with one user id a line; - is stdin")
-        parser.add_argument("--reason", required=True, help="why; it is kept with the action")
-        parser.add_argument("--amount", type=int, default=0, help="adjust: points to add, negative to take")
+        parser.add_argument("--reason", required=True, help="the reason; it is kept with the action")
+        parser.add_argument(
+            "--amount", type=int, default=0, help="adjust: points to add; a negative number takes points away"
+        )
         parser.add_argument("--name", help="rename: the new name")
-        parser.add_argument("--no-name", action="store_true", help="rename: take the name away")
+        parser.add_argument("--no-name", action="store_true", help="rename: remove the name")
         end = parser.add_mutually_exclusive_group()
         end.add_argument(
             "--until",
             type=instant,
             metavar="TIME",
-            help="ban: its end, 2030-01-31 or 2030-01-31T18:00+01:00 (UTC unless said)",
+            help="ban: the end, 2030-01-31 or 2030-01-31T18:00+01:00 (UTC unless it has an offset)",
         )
         end.add_argument(
             "--for",
             type=duration,
             dest="lasting",
             metavar="TIME",
-            help="ban: how long, like 30m, 12h, 7d, 4w; without an end it is for good",
+            help="ban: the duration, 30m, 12h, 7d or 4w; a ban without an end does not end",
         )
         parser.add_argument(
             "--expect-version",
             type=int,
             metavar="N",
-            help="only if the player is still at this version, as a dry run shows it",
+            help="act only if the player still has this version (a dry run shows it)",
         )
         parser.add_argument(
-            "--entry-id", metavar="MOD#…", help="of an action whose outcome was unknown: it is done once"
+            "--entry-id",
+            metavar="MOD#…",
+            help="the id of an action with an unknown outcome, so that it is done once",
         )
-        parser.add_argument("--actor", help="who is on record (default: shell: and the system's user)")
+        parser.add_argument("--actor", help="the recorded actor (default: shell: and the system's user)")
         parser.add_argument(
             "--dry-run",
             action="store_true",
-            help="show the player and the board before and after; change nothing",
+            help="show the player and the board before and after, and change nothing",
         )
-        parser.add_argument("--yes", action="store_true", help="erase: yes, although it cannot be undone")
+        parser.add_argument(
+            "--yes", action="store_true", help="erase: confirm it, because it cannot be undone"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         user_ids = _user_ids(options)
         change = _change(options, get_scoreboard().now_ms())
         who_and_why = {"actor": options["actor"] or _login(), "reason": options["reason"]}
-        try:  # all of it, before anything is done
+        try:  # all orders, before the first action
             for user_id in user_ids:
                 checked_request(user_id=user_id, entry_id=options["entry_id"], **who_and_why, **change)
         except Invalid as error:
@@ -150,7 +157,7 @@ class Command(BaseCommand):
                 progress=lambda user_id, seen: self.stderr.write(f"{user_id}: {seen} entries swept"),
             )
         except ScoreboardError as error:
-            self.stderr.write(f"the ledger will be swept by a server, or by finish_erasures: {error}")
+            self.stderr.write(f"a server, or finish_erasures, will finish the ledger: {error}")
 
 
 def _login() -> str:
@@ -178,7 +185,7 @@ def _user_ids(options: dict[str, Any]) -> list[str]:
 
 
 def _change(options: dict[str, Any], now: int) -> dict[str, Any]:
-    """The part of the order that is the same for all players. Raises CommandError."""
+    """The arguments that are the same for all players. Raises CommandError."""
     action = Action(options["action"])
     if action is Action.RENAME and (options["name"] is None) != options["no_name"]:
         raise CommandError("rename needs --name or --no-name", returncode=USAGE)
@@ -186,7 +193,7 @@ def _change(options: dict[str, Any], now: int) -> dict[str, Any]:
         raise CommandError("--no-name is for rename", returncode=USAGE)
     if action is Action.ERASE and not options["yes"] and not options["dry_run"]:
         raise CommandError(
-            "erasing cannot be undone: look at it with --dry-run, then add --yes", returncode=USAGE
+            "erasing cannot be undone: check it with --dry-run, then add --yes", returncode=USAGE
         )
     until = options["until"] if options["lasting"] is None else now + options["lasting"]
     return {"action": action, "amount": options["amount"], "name": options["name"], "until": until}

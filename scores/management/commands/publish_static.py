@@ -10,14 +10,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-#: A name contains the hash of what is in its file.
+#: A file's name contains the hash of its content.
 CACHE_CONTROL = "public, max-age=31536000, immutable"
 
 
 class Command(BaseCommand):
     help = (
         "Copy the collected static files to the bucket SCOREBOARD_STATIC_BUCKET, under `static/`. Files of "
-        "earlier releases stay: pages that are open still ask for them."
+        "earlier releases stay, because open pages still use them."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -50,7 +50,7 @@ class Command(BaseCommand):
 
 
 def _hashed_names(folder: Path) -> list[str]:
-    """What pages point at. Raises CommandError when nothing was collected with hashed names."""
+    """The names that pages use. Raises CommandError when no files with hashed names were collected."""
     try:
         manifest = json.loads((folder / "staticfiles.json").read_text())
     except OSError as error:

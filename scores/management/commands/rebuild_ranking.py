@@ -14,22 +14,22 @@ WATCH_EVERY_S = 1.0
 
 
 class Command(BaseCommand):
-    help = "Merge the table into the ranking and declare it ready. Safe at any time, with live traffic."
+    help = "Merge the table into the ranking and mark it ready. Safe at any time, with live traffic."
 
-    #: The drop of the floor (ms) after which the table has been scanned.
+    #: The last drop of the floor (ms) that was followed by a scan.
     _scanned_after: int | None = None
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--full", action="store_true", help="every player, so that ranks are known")
+        parser.add_argument("--full", action="store_true", help="merge every player, so that ranks are known")
         parser.add_argument(
             "--pace",
             type=float,
-            help="read at most this many players per second (default: as fast as it goes)",
+            help="read at most this many players per second (default: no limit)",
         )
         parser.add_argument(
             "--watch",
             action="store_true",
-            help="with --full: stay, and fill again whenever the ranking is lost",
+            help="with --full: keep running, and fill the ranking again when it is lost",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -42,7 +42,9 @@ class Command(BaseCommand):
                         get_scoreboard(), full=options["full"], pace=options["pace"], progress=self._progress
                     )
                     if not done and not options["watch"]:
-                        raise CommandError("another process is at it, or the ranking was flushed: try again")
+                        raise CommandError(
+                            "another process is rebuilding, or the ranking was flushed: try again"
+                        )
                     if done:
                         self.stdout.write("the ranking is ready" + (" and full" if options["full"] else ""))
             except (RankingUnavailable, ScoreboardError) as error:
@@ -54,7 +56,7 @@ class Command(BaseCommand):
             time.sleep(WATCH_EVERY_S)
 
     def _is_wanted(self) -> bool:
-        """Whether the ranking is not full, or a dropped floor wants a scan: at once, and after its grace."""
+        """Whether the ranking is not full, or a dropped floor needs a scan, at once and after its grace."""
         try:
             state = get_scoreboard().players.read_state()
             if not get_scoreboard().use_generation(state.generation).is_full():

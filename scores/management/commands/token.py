@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from scores.identity import local_issuer
 from scores.identity.verifier import WRITE_SCOPE
-from scores.rules.players import ID_PATTERN
+from scores.rules.players import id_problem
 
 
 class Command(BaseCommand):
@@ -18,8 +18,8 @@ class Command(BaseCommand):
         parser.add_argument("--scope", default="", help=f"scopes, for example {WRITE_SCOPE}")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not ID_PATTERN.fullmatch(options["user"]):
-            raise CommandError("--user must be 1 to 128 characters of A-Z a-z 0-9 _ . : @ -")
+        if rule := id_problem(options["user"]):
+            raise CommandError(f"--user must be {rule}")
         try:
             self.stdout.write(local_issuer.mint(options["user"], options["scope"]))
         except (ImproperlyConfigured, OSError) as error:

@@ -11,7 +11,7 @@ from scores.upkeep.verify import verify_ledger
 
 
 class Command(BaseCommand):
-    help = "Check that every player's ledger adds up to the score. Exit status 1 when one does not."
+    help = "Check that every player's ledger adds up to the score. The exit status is 1 if one does not."
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

@@ -278,7 +278,15 @@ def test_what_is_not_right_is_said_and_changes_nothing(
 
 @pytest.mark.parametrize(
     "fields",
-    [{"version": "x"}, {"version": "99"}, {"entry": "MOD#1"}, {"entry": ""}, {"version": "1" * 40}],
+    [
+        {"version": "x"},
+        {"version": "0"},
+        {"version": "01"},
+        {"version": "99"},
+        {"entry": "MOD#1"},
+        {"entry": ""},
+        {"version": "1" * 40},
+    ],
 )
 def test_a_form_we_have_not_rendered_is_a_bad_request(
     site: AdminSite, moderator: Moderator, fields: dict[str, str]
@@ -286,6 +294,20 @@ def test_a_form_we_have_not_rendered_is_a_bad_request(
     ann = new_player(site)
     assert moderator.act(ann, "hide", moderator.form(ann, "hide") | fields).status_code == 400
     assert known(ann).version == 1
+
+
+def test_a_form_of_version_0_is_stale_like_any_other(site: AdminSite, moderator: Moderator):
+    ann = new_player(site)
+    answer = moderator.act(ann, "hide", moderator.form(ann, "hide") | {"version": "0"})
+    assert answer.status_code == 409
+    assert known(ann).version == 1 and moderations(ann) == []
+
+
+def test_messages_are_in_the_session_and_in_no_cookie(site: AdminSite, moderator: Moderator):
+    ann = new_player(site)
+    answer = moderator.act(ann, "hide", moderator.form(ann, "hide"))
+    assert answer.status_code in (200, 302)
+    assert "messages" not in answer.cookies
 
 
 def test_many_get_a_result_each_and_twice_is_once(site: AdminSite, moderator: Moderator):
@@ -314,7 +336,7 @@ def test_cookies_are_for_the_admin_site_only(site: AdminSite):
     cookies = answer.headers.get_list("set-cookie")
     assert len(cookies) == 2
     for cookie in cookies:
-        assert "Path=/admin/" in cookie and "SameSite=Strict" in cookie and "HttpOnly" in cookie
+        assert "Path=/admin/" in cookie and "SameSite=Lax" in cookie and "HttpOnly" in cookie
     (session,) = [cookie for cookie in cookies if cookie.startswith("sessionid=")]
     assert "expires" not in session.lower() and "max-age" not in session.lower()  # ends with the browser
 
@@ -384,9 +406,29 @@ def test_an_account_that_is_not_active_any_more_is_refused_at_its_next_request(s
     assert site.visit().try_password("leaver", PASSWORD).status_code == 200  # the form once more
 
 
+def test_a_message_sets_no_cookie_outside_the_admin_site(site: AdminSite, moderator: Moderator):
+    ann = new_player(site)
+    answer = moderator.post(site.path(f"id/{ann}/hide/"), moderator.form(ann, "hide") | {"reason": "because"})
+    assert answer.status_code == 302
+    assert "messages" not in " ".join(answer.headers.get_list("set-cookie"))
+    assert "is hidden" in moderator.get(site.path(f"id/{ann}/")).text
+
+
 def test_the_account_is_locked_after_failed_sign_ins(site: AdminSite):
     for _ in range(5):
         answer = site.visit().try_password("newcomer", "wrong")
     assert answer.status_code == 429 and int(answer.headers["Retry-After"]) == 900
     locked = site.visit().try_password("newcomer", PASSWORD)
     assert locked.status_code == 429 and "Too many failed sign-ins" in locked.text
+    colleague = site.visit().try_password("viewer", PASSWORD)
+    assert colleague.status_code == 302  # from the same address
+
+
+def test_an_address_is_locked_for_all_accounts_after_many_failures(running_stores: None, tmp_path: Any):
+    url = f"sqlite:///{tmp_path}/admin.sqlite3"
+    with admin_site(url, SCOREBOARD_ADMIN_FAILURES="2", SCOREBOARD_ADMIN_ADDRESS_FAILURES="4") as site:
+        for account in ("a", "b", "c"):
+            assert site.visit().try_password(account, "wrong").status_code == 200
+        site.sign_in("viewer")  # forgets the failures of this account only
+        assert site.visit().try_password("d", "wrong").status_code == 429
+        assert site.visit().try_password("viewer", PASSWORD).status_code == 429

@@ -1,4 +1,4 @@
-"""`manage.py export_audit`: the record of moderation as JSON lines."""
+"""`manage.py export_audit`: moderation entries as JSON lines, continued or cut short."""
 
 from __future__ import annotations
 
@@ -93,12 +93,38 @@ def test_an_interrupted_export_is_continued_without_a_gap_or_a_double(history, t
         assert path.read_bytes() == whole
 
 
-def test_a_killed_export_is_continued(tmp_path):
+def write_entries(count: int) -> None:
     with tables.LedgerEntry.batch_write() as batch:
-        for number in range(300):
+        for number in range(count):
             item = tables.LedgerEntry(f"u{number:03}", "MOD#1", kind="hide", increment=0, new_score=1)
             item.version, item.at, item.previous_at, item.actor = 2, 9, 9, "mod"
             batch.save(item)
+
+
+def test_an_export_ends_quietly_when_its_reader_is_gone():
+    write_entries(2000)
+    command = [sys.executable, "manage.py", "export_audit"]
+    with subprocess.Popen(command, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as export:
+        json.loads(export.stdout.readline())
+        export.stdout.close()
+        said = export.stderr.read().decode()
+    assert export.returncode == 141
+    assert said == ""
+
+
+@pytest.mark.parametrize("command", ["diffsettings --all", "check --list-tags"])
+def test_every_command_ends_quietly_when_its_reader_is_gone(command):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "manage.py", *command.split()], stdout=writer, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_killed_export_is_continued(tmp_path):
+    write_entries(300)
     path = tmp_path / "audit.jsonl"
     command = [sys.executable, "manage.py", "export_audit", "--output", str(path)]
     with subprocess.Popen([*command, "--pace=50"], env=os.environ) as export:

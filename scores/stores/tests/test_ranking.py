@@ -11,6 +11,7 @@ from scores.stores import cache, ranking
 from scores.stores.cache import Breaker, RankingUnavailable
 from scores.stores.ranking import Ranking
 from tools.testing import stage
+from tools.testing.clock import Clock
 
 
 @pytest.fixture
@@ -181,15 +182,8 @@ def test_ids_and_names_are_data_and_nothing_else(ranked):
     assert [(row.user_id, row.name) for row in ranked.board().rows] == list(zip(odd, names, strict=True))
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def test_the_breaker_skips_for_a_second_after_two_failures_then_probes():
-    clock = Clock()
+    clock = Clock(0.0)
     breaker = Breaker(clock)
     breaker.failed()
     breaker.before()
@@ -207,7 +201,7 @@ def test_the_breaker_skips_for_a_second_after_two_failures_then_probes():
 
 
 def test_a_ranking_that_was_lost_is_in_doubt_for_a_while():
-    clock = Clock()
+    clock = Clock(0.0)
     breaker = Breaker(clock)
     breaker.failed()
     breaker.succeeded()

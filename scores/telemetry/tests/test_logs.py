@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import time
 from pathlib import Path
 
 import jwt
@@ -15,7 +16,7 @@ import redis
 
 from scores.api.tests.test_views import call, update
 from scores.identity import local_issuer
-from scores.telemetry import logs, security_events
+from scores.telemetry import logs, redaction, security_events
 
 TOKEN = jwt.encode({"sub": "ann"}, "x" * 32, algorithm="HS256")
 
@@ -39,18 +40,108 @@ def written():
         (f"refused {TOKEN}!", "refused [token]!"),
         (f"Authorization: Bearer {TOKEN}", "Authorization: Bearer [token]"),
         ("bearer abc.def.ghi", "bearer [token]"),
+        (f"Bearer%20{TOKEN}", "Bearer%20[token]"),
+        (f"id_token={TOKEN}", "id_token=[secret]"),
+        ("HeyJude.example.com", "HeyJude.example.com"),
         ("redis://:hunter2@host:6379/0", "redis://[secret]@host:6379/0"),
+        ("redis://user:pa/ss@host", "redis://[secret]@host"),
+        ("redis://user:p@ss@host:6379/0", "redis://[secret]@host:6379/0"),
+        ("redis://user:p?a#s/s@host then", "redis://[secret]@host then"),
+        ("redis://host:6379/0", "redis://host:6379/0"),
         ("postgres://ann:pw@db/scores", "postgres://[secret]@db/scores"),
         ("mail to ann.b+c@example.co.uk.", "mail to [e-mail]."),
         ("key AKIAABCDEFGHIJKLMNOP", "key [access key]"),
         ("aws_secret_access_key = abc/def+", "aws_secret_access_key = [secret]"),
         ("{'password': 'a b c'}", "{'password': [secret]}"),
+        ("SCOREBOARD_TICKET_KEYS=1:abc,2:def", "SCOREBOARD_TICKET_KEYS=[secret]"),
+        ("Cookie: sessionid=abc123; csrftoken=def", "Cookie: sessionid=[secret] csrftoken=[secret]"),
+        ("GET /?code=4f2a-91c0&state=1", "GET /?code=[secret]"),
+        ("code_verifier=abc refresh_token=def", "code_verifier=[secret] refresh_token=[secret]"),
+        ('"client_secret" : "a b"', '"client_secret" : [secret]'),
+        ("passwd=a pwd=b api-key: c", "passwd=[secret] pwd=[secret] api-key: [secret]"),
+        ("closed with code: 4401, tokens: 3", "closed with code: 4401, tokens: 3"),
         ("-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----", "[key]"),
         ("player USER-123 at revision 17", "player USER-123 at revision 17"),
     ],
 )
 def test_secrets_are_taken_out(text, clean):
-    assert logs.without_secrets(text) == clean
+    assert redaction.without_secrets(text) == clean
+
+
+def test_configured_secrets_are_removed_by_their_value(settings):
+    settings.SCOREBOARD_TICKET_KEYS = {"2026-11": "k" * 32}
+    settings.SECRET_KEY = "s3cr3t-" * 5
+    assert redaction.without_secrets(f"{settings.SCOREBOARD_TICKET_KEYS}") == "{'2026-11': '[secret]'}"
+    assert redaction.without_secrets(f"<{settings.SECRET_KEY}>") == "<[secret]>"
+
+
+HOSTILE = [
+    "a",
+    "-",
+    ".",
+    " ",
+    "@",
+    "/",
+    "a.",
+    "a@",
+    "a-",
+    "a@a.",
+    "://",
+    "a://",
+    "a:",
+    "a=",
+    "eyJ",
+    "-eyJaaaa",
+    ".eyJaaaaaaaaaaaaaaaaaa",
+    "secret",
+    "password=",
+    "password='",
+    "code=",
+    "bearer ",
+    "bearer",
+    "AKIA",
+    "-----BEGIN ",
+    "-----BEGIN PRIVATE KEY-----",
+    "-----END ",
+    "PRIVATE KEY",
+    "\u0301",
+    "\n",
+]
+
+
+def seconds_for(text: str) -> float:
+    """CPU time of the fastest of five runs."""
+
+    def once() -> float:
+        started = time.thread_time()
+        redaction.without_secrets(text)
+        return time.thread_time() - started
+
+    return min(once() for _ in range(5))
+
+
+@pytest.mark.parametrize("unit", HOSTILE, ids=repr)
+@pytest.mark.parametrize("start", ["", "password='"])
+def test_hostile_text_of_twice_the_length_takes_at_most_twice_the_time(unit, start):
+    text = start + unit * (redaction.MAX_CHARS // len(unit))
+    half, whole = seconds_for(text[: len(text) // 2]), seconds_for(text)
+    assert whole < 0.2
+    assert whole < 3 * half + 0.01
+
+
+def test_long_text_is_cut_before_it_is_logged(written):
+    long = "x" * 1_000_000
+    logging.getLogger("scores.test").warning("%s", long, extra={"fields": {"origin": long}})
+    line = written()[0]
+    assert len(line["message"]) < logs.MAX_MESSAGE + 50 and line["message"].endswith(
+        "… [cut, 1000000 characters]"
+    )
+    assert len(line["origin"]) < logs.MAX_FIELD + 50
+
+
+def test_a_cut_does_not_expose_half_a_secret():
+    text = "x" * 90 + " redis://user:hunter2-and-more@host/0"
+    assert "hunter2" not in redaction.without_secrets(text, 110)
 
 
 def test_arguments_fields_and_tracebacks_are_cleaned_too(written):

@@ -1,4 +1,4 @@
-"""Players and viewers for locust; started by tools/benchmarks/load/load.py, in an environment of its own.
+"""Players and viewers for locust; started by tools/benchmarks/load/__main__.py, in an environment of its own.
 
 - A player plays as people do: now and then a few actions in a row, then a pause. An update that is not
   settled (no answer, 429, 503) is sent again with the same key, after Retry-After and with jitter. After

@@ -1,4 +1,4 @@
-"""What the benchmarks count with: processor time, and a proxy for calls."""
+"""The counters of the benchmarks: processor time, and calls through a proxy."""
 
 import contextlib
 import socket

@@ -1,4 +1,4 @@
-"""What the report of the fan-out benchmark says beside its figures."""
+"""The text of the fan-out report beside its figures."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tools.devstack.errors import StackError
 from tools.devstack.install import npm
 from tools.devstack.install.files import cache_folder, made_once
 
-#: A Chromium without a window, made for small containers: it brings the libraries that those lack.
+#: A Chromium without a window for small containers, with the libraries that they lack.
 PACKAGE = npm.Package(
     part="chromium",
     name="@sparticuz/chromium",
@@ -39,7 +39,7 @@ LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$here/lib" exec "$here/chr
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
 MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 
-#: No sandbox because CI runs as root in a container, and nothing that calls home: the network is closed.
+#: No sandbox because CI runs as root in a container, and no requests to Google: the network is closed.
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -14,7 +14,7 @@ from tools.devstack.errors import StackError
 ROOT = Path(__file__).resolve().parents[3]
 
 MEGABYTE = 1_000_000
-# What the largest download needs while it is unpacked.
+# Space that the largest download needs while it is unpacked.
 DOWNLOAD_MEGABYTES = 400
 
 
@@ -84,7 +84,7 @@ def is_used(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`, waiting for whoever has it; it is freed when the process dies."""
+    """Hold the lock file `path`, after waiting for it. The system frees it when the process dies."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

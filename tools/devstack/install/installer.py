@@ -17,6 +17,11 @@ NO_ANSWER = re.compile(
     "|error sending request|failed to fetch",
     re.IGNORECASE,
 )
+#: With these, Python or pip would look in other folders, or install into them.
+ELSEWHERE = {
+    *("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE", "VIRTUAL_ENV"),
+    *("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV", "PIP_PYTHON"),
+}
 INSTALLER_SETTINGS = {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_ROOT_USER_ACTION": "ignore",
@@ -63,12 +68,13 @@ def _ensure_pip(python: str) -> None:
 
 
 def environment() -> dict[str, str]:
-    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    """The shell's environment with its registries and proxies, without settings that move an installation."""
+    env = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     return {**env, **INSTALLER_SETTINGS}
 
 
 def _show_download(line: str) -> None:
-    """Tell of a large download what pip ("Downloading Django-5.2-py3-….whl (8.3 MB)") or uv ("Downloading
+    """Announce a large download, as pip ("Downloading Django-5.2-py3-….whl (8.3 MB)") or uv ("Downloading
     django (7.9MiB)") says of it."""
     found = re.match(r"\s*Downloading (\S+?)(?:-\d\S*)? \((\d[\d.]* ?Mi?B)\)", line)
     if found:
@@ -76,7 +82,7 @@ def _show_download(line: str) -> None:
 
 
 def reason(output: str) -> str:
-    """One line that says why an installation failed, from what the installer printed."""
+    """The reason why an installation failed, in one line, from the installer's output."""
     if re.search(r"No space left|Errno 28|ENOSPC", output):
         return "disk full while installing"
     if NO_ANSWER.search(output):

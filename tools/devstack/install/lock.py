@@ -1,7 +1,7 @@
 """`python -m tools.devstack.install.lock`: writes the lock files, every package with its hashes.
 
-Run it after changing requirements*.txt, with the oldest Python that is supported. What is locked already
-stays as it is, unless `--upgrade` is given.
+Run it after changing requirements*.txt, with the oldest Python that is supported. Versions that are
+locked already stay, unless `--upgrade` is given.
 """
 
 import subprocess

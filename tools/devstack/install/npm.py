@@ -13,7 +13,7 @@ from tools.devstack.install.files import MEGABYTE
 from tools.devstack.install.programs import find_npm
 from tools.devstack.processes import children
 
-# The Node.js wheel brings certificates of its own; a company's proxy is known to the system only.
+# The Node.js wheel has certificates of its own. Only the system has that of a company's proxy.
 SYSTEM_CERTIFICATES = {"NODE_USE_SYSTEM_CA": "1"}
 
 
@@ -79,7 +79,7 @@ def _report_progress(package: Package, folder: Path, done: threading.Event) -> N
 
 
 def _reason(output: str) -> str:
-    """One line that says why npm failed, from what it printed."""
+    """The reason why npm failed, in one line, from its output."""
     if "ENOSPC" in output:
         return "disk full while downloading"
     if any(code in output for code in ("ENOTFOUND", "ECONNREFUSED", "ETIMEDOUT", "EAI_AGAIN", "ECONNRESET")):

@@ -1,4 +1,4 @@
-"""The checkout's virtual environment and what must be in it.
+"""The checkout's virtual environment and its packages.
 
 Standard library only: this runs before any package is installed.
 """
@@ -27,8 +27,8 @@ SETS = {
 def ensure(name: str) -> None:
     """Make `.venv` hold the set `name` ("run" or "test"); quick when its files have not changed.
 
-    A file of hashes is written last, and one that says "installing" first: an environment in which
-    an installation was interrupted is not trusted but made anew.
+    A mark is set before an installation and removed after it. An environment that still has the mark was
+    interrupted: it is made anew.
     """
     files = [ROOT / file for file in SETS[name]]
     if _fresh(name, files):
@@ -47,7 +47,7 @@ def ensure(name: str) -> None:
 
 
 def _ensure_venv() -> None:
-    """A usable `.venv`, marked as one in which an installation is going on."""
+    """A usable `.venv`, with the mark of a running installation."""
     version = _venv_version()
     if version and version < (3, 11):
         raise StackError(

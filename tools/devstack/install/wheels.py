@@ -11,13 +11,13 @@ from tools.devstack.install.installer import install
 
 
 def install_wheel(name: str, target: Path) -> None:
-    """Unpack the wheel of `pins-<name>.txt` in the folder `target`."""
+    """Unpack the wheel of `pins/<name>.txt` in the folder `target`."""
     pins = str(_pins(name))
     install(["--no-deps", "--require-hashes", "--target", str(target), "-r", pins], python=sys.executable)
 
 
 def wheel_folder(name: str, announcement: str) -> Path:
-    """The unpacked wheel of `pins-<name>.txt`, announced and installed if it is not there yet."""
+    """The unpacked wheel of `pins/<name>.txt`. It is announced and installed if it is not there yet."""
 
     def fill(work: Path) -> Path:
         say(announcement)

@@ -156,7 +156,7 @@ def run(
 
 
 def output_lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
-    """What `process` prints, line by line, until it closes its output."""
+    """The output of `process`, line by line, until it ends."""
     if process.stdout:
         with process.stdout as stream:
             for line in stream:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +17,12 @@ NEEDED_MEGABYTES = 50
 LOW_SPACE_MEGABYTES = 20
 LOCK = ".lock"
 ADDRESSES = "stack.env"
+ACCESS_KEY = "dynamodb.key"
+
+
+def keep_private() -> None:
+    """Make the files that we and our children write from now on readable by their owner only."""
+    os.umask(0o077)
 
 
 def claim(folder: Path) -> int:
@@ -38,15 +45,37 @@ def claim(folder: Path) -> int:
             say(f"waiting for the parts of process {owner}, which was killed, to end")
         waiting = True
         time.sleep(0.1)
+    for database in folder.glob("admin.sqlite3*"):  # made before `keep_private`, or by hand
+        database.chmod(0o600)
     os.ftruncate(descriptor, 0)
     os.write(descriptor, f"{os.getpid()}\n".encode())
     return descriptor
 
 
+def access_key(folder: Path) -> str:
+    """The access key of this folder's tables in DynamoDB Local, made at the first start.
+
+    DynamoDB Local is open to the network and accepts any access key, but shows each key its own tables only.
+    """
+    path = folder / ACCESS_KEY
+    if not path.exists():
+        draft = folder / f"{ACCESS_KEY}.new"
+        write_private(draft, secrets.token_hex(16))
+        draft.replace(path)
+    return path.read_text().strip()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a new file that nobody but its owner can read."""
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+
+
 def write_addresses(folder: Path, values: Mapping[str, str]) -> None:
-    """Tell `manage.py` in other shells where the parts are: KEY=VALUE lines, written in one step."""
+    """Write the addresses for `manage.py` in other shells: KEY=VALUE lines, replaced in one step."""
     draft = folder / f"{ADDRESSES}.new"
-    draft.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+    write_private(draft, "".join(f"{name}={value}\n" for name, value in values.items()))
     draft.replace(folder / ADDRESSES)
 
 
@@ -55,7 +84,7 @@ def remove_addresses(folder: Path) -> None:
 
 
 def space_watch(folder: Path, tell: Callable[[str], None]) -> Callable[[], None]:
-    """A check that tells once when the disk of the data folder is about to be full."""
+    """A check that warns once when the disk of the data folder is almost full."""
     state = {"next": 0.0, "told": 0.0}
 
     def check() -> None:

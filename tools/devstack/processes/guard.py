@@ -1,4 +1,4 @@
-"""Ends process groups whose starter is gone; runs as a process of its own and imports nothing of ours.
+"""Ends process groups whose starter is gone. Runs as a process of its own and imports nothing of ours.
 
 Standard input carries one line per change: `+ PGID GRACE` and `- PGID`. When it closes, or when
 the starter (argument 1) is no longer the parent, every group still listed is ended, the newest

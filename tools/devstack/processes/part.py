@@ -1,4 +1,4 @@
-"""A part of the stack: one supervised process, its port and how to tell that it answers."""
+"""A part of the stack: one supervised process, its port and its readiness probe."""
 
 import signal
 import subprocess
@@ -132,7 +132,7 @@ class Part:
             self._pump.join(2)
 
     def death(self) -> str:
-        """How the process ended, for a message: the signal, or the exit code and its last words."""
+        """How the process ended, for a message: the signal, or the exit code and its last line."""
         code = self._process.poll() if self._process else None
         if code is None:
             return "still running"

@@ -20,7 +20,7 @@ from tools.devstack.install.wheels import wheel_folder
 from tools.devstack.processes.part import Part
 from tools.devstack.processes.ports import free_port
 
-#: The owner of the databases; who connects from this machine is believed to be that.
+#: The owner of the databases. Connections from this machine need no password.
 OWNER = "scoreboard"
 NOBODY = 65534
 _AS_NOBODY = (

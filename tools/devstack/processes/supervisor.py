@@ -1,4 +1,4 @@
-"""Keeps parts running: starts again what dies, gives up when it dies too often, ends all in order."""
+"""Keeps parts running: starts a dead part again, gives up when it dies too often, stops all in order."""
 
 import time
 from collections import deque
@@ -16,7 +16,7 @@ LONGEST_PAUSE_SECONDS = 8.0
 
 
 class Watched:
-    """One part and its record of deaths."""
+    """One part and the times of its deaths."""
 
     def __init__(self, part: Part) -> None:
         self.part = part
@@ -34,7 +34,7 @@ class Watched:
 
 
 class Supervisor:
-    """Parts, the last to be stopped first. `tell` gets what a person should know."""
+    """Parts; the last one is stopped first. `tell` gets the messages."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
@@ -59,14 +59,14 @@ class Supervisor:
             time.sleep(TICK_SECONDS)
 
     def tick(self) -> None:
-        """Look after each part once."""
+        """Check each part once."""
         if children.guard.check():
             self._tell("the guard of the parts had died and was started again")
         for watched in self._watched:
             self._look_after(watched)
 
     def stop(self) -> None:
-        """End all parts, the youngest first, telling which; whatever is left is killed."""
+        """Stop all parts, the newest first, and kill what is left."""
         for watched in reversed(self._watched):
             if watched.part.running:
                 self._tell(f"stopping {watched.part.name}")

@@ -24,7 +24,7 @@ def fresh_checkout(folder: Path) -> Path:
 
 
 def bare_environment(folder: Path, *programs: Path) -> dict[str, str]:
-    """What a machine with Python and `programs` only has; its home and PATH are made in `folder`."""
+    """The environment of a machine with Python and `programs` only; its home and PATH are in `folder`."""
     (folder / "bin").mkdir(parents=True)
     (folder / "home").mkdir()
     python = Path(getattr(sys, "_base_executable", sys.executable))

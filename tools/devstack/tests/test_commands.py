@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tools.devstack import cli
 from tools.devstack.errors import StackError
 from tools.devstack.install import files, installer, packages, programs
 from tools.devstack.install.files import ROOT
@@ -60,6 +61,12 @@ def test_read_only_data_folder_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)  # the suite may run as root, who may write anywhere
     with pytest.raises(StackError, match="is not writable: check its owner, or choose another"):
         data_folder.claim(tmp_path)
+
+
+def test_database_of_the_moderators_is_the_owners_alone(tmp_path):
+    (tmp_path / "admin.sqlite3").touch(mode=0o644)
+    os.close(data_folder.claim(tmp_path))
+    assert (tmp_path / "admin.sqlite3").stat().st_mode & 0o777 == 0o600
 
 
 def test_full_disk_is_told_before_anything_starts(tmp_path, monkeypatch):
@@ -129,6 +136,24 @@ def test_token_stands_alone_on_the_last_line(tmp_path, data_dir):
     assert (tmp_path / "issuer").is_dir()
 
 
+def test_smoke_needs_no_development_tools(monkeypatch, capsys):
+    def ensure(name):
+        raise StackError(f"the packages of {name!r} are enough")
+
+    monkeypatch.setattr(packages, "ensure", ensure)
+    assert cli.main(["smoke"]) == 1
+    assert capsys.readouterr().err == "error: the packages of 'run' are enough\n"
+
+
+def test_windows_checkout_has_unix_line_ends(tmp_path):
+    git = ["git", "-c", "core.autocrlf=true", "-c", "user.name=a", "-c", "user.email=a@b.example"]
+    for name in (".gitattributes", "Makefile", "manage.py"):
+        shutil.copy(ROOT / name, tmp_path)
+    for arguments in (["init"], ["add", "."], ["commit", "-m", "a"], ["rm", "-r", "."], ["reset", "--hard"]):
+        subprocess.run([*git, *arguments], cwd=tmp_path, check=True, capture_output=True)
+    assert not [name for name in ("Makefile", "manage.py") if b"\r" in (tmp_path / name).read_bytes()]
+
+
 def test_verify_says_when_nothing_runs(tmp_path):
     answer = call(stack_command("--data-dir", str(tmp_path), "verify"))
     assert answer.returncode == 1
@@ -145,6 +170,14 @@ def test_package_registry_that_does_not_answer_is_told_in_one_line(tmp_path, mon
     ) as raised:
         installer.install(["--target", str(tmp_path), "no-such-package-of-ours"], python=sys.executable)
     assert "\n" not in str(raised.value)
+
+
+def test_installations_stay_in_the_environment_whatever_pip_is_told(monkeypatch):
+    for name in ("PIP_USER", "PIP_TARGET", "PYTHONPATH", "PIP_INDEX_URL"):
+        monkeypatch.setenv(name, "1")
+    env = installer.environment()
+    assert not {"PIP_USER", "PIP_TARGET", "PYTHONPATH"} & set(env)
+    assert env["PIP_INDEX_URL"] == "1"
 
 
 def test_uv_is_used_when_it_is_there_and_pip_when_it_fails(tmp_path, monkeypatch, capsys):

@@ -70,7 +70,8 @@ def test_parts_are_named_found_and_revived_one_after_the_other(stack, data):
         assert re.search(rf"^stack +\| {part} \(port \d+\) answers, process \d+$", text, re.M), text
     assert re.search(r"^stack +\| ranking runs, process \d+$", text, re.M), text
     addresses = dict(line.split("=", 1) for line in (data / "stack.env").read_text().splitlines())
-    assert set(addresses) == {"DYNAMODB_ENDPOINT_URL", "REDIS_URL", "PORT"}
+    stores = {"DYNAMODB_ENDPOINT_URL", "DYNAMODB_REGION", "DYNAMODB_ACCESS_KEY_ID", "REDIS_URL"}
+    assert set(addresses) == stores | {"PORT", "NO_PROXY", "no_proxy"}
 
     sign_in_as_printed(text)
     assert (data / "moderator.txt").stat().st_mode & 0o777 == 0o600

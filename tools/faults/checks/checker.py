@@ -40,7 +40,7 @@ NOTED_S = 0.25
 BUDGET_S, SPARE_S, REFUSED_S = 2.0, 1.0, 0.05
 #: So many refusals at least are needed to speak of their p99.
 REFUSALS = 20
-#: What is refused without having been tried.
+#: Codes of refusals before anything was tried.
 AT_THE_DOOR = {"overloaded", "rate_limited"}
 #: What may stay of a scenario (I8): a share, and what pools had not yet filled: MiB, threads of the event
 #: loop's pool, connections to the stores.
@@ -297,7 +297,7 @@ def _i10(evidence: Evidence) -> Iterator[str]:
             lasted_s = reply.ended - reply.began
             if reply.code in AT_THE_DOOR:
                 refused.append(lasted_s)
-            elif lasted_s > limit_s:  # also without an answer: who is killed does not keep anybody waiting
+            elif lasted_s > limit_s:  # also without an answer, unless the server was killed
                 yield f"{attempt} was answered with {reply.status or 'nothing'} after {lasted_s:.2f} s"
     if len(refused) >= REFUSALS and p99(refused) > REFUSED_S + evidence.late_s:
         late = f"our own clock was up to {evidence.late_s * 1000:.0f} ms late"

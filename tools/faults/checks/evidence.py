@@ -1,4 +1,4 @@
-"""What is known about a scenario: what happened from a healed state to a healed state."""
+"""The evidence of a scenario: everything observed from one healed state to the next."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Evidence:
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What a process may use at most, ever (I8): MiB of memory, threads, open files."""
+    """Upper limits of a process (I8): MiB of memory, threads, open files."""
 
     memory_mib: float = 400.0
     threads: int = 150

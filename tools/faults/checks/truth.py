@@ -1,4 +1,4 @@
-"""What the stores hold, read without the product's code: the tables consistently, the ranking as it is."""
+"""The contents of the stores, read without the product's code; the tables are read consistently."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Truth:
 
 
 def top(players: Iterable[Player]) -> Rows:
-    """The Top 10 of them: score, then who reached it first, then the greater user id."""
+    """The Top 10: by score, then by the earlier time, then by the greater user id."""
     visible = [p for p in players if p.state == "active" and p.score > 0]
     best = sorted(visible, key=lambda p: (p.score, -p.reached_at, p.user_id.encode()), reverse=True)
     return tuple((p.user_id, p.name, p.score) for p in best[:BOARD_SIZE])

@@ -1,4 +1,4 @@
-"""What is looked at while faults strike: processes, players in the table, and the board over HTTP."""
+"""Observes processes, players in the table, and the board over HTTP during a scenario."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FRESH_S = 1.0
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Resources:
-    """What one process uses."""
+    """The resources of one process."""
 
     at: float
     name: str
@@ -86,7 +86,7 @@ class Repeated:
 
 
 def resources(part: Part) -> Resources | None:
-    """What the part's process uses now (Linux); None when it does not run."""
+    """The resources of the part's process now (Linux); None when it does not run."""
     if not part.running:
         return None
     process = Path("/proc", str(part.pid))

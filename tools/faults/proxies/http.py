@@ -26,7 +26,7 @@ _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """What becomes of one request.
+    """The treatment of one request.
 
     `after`: the server has done it, only the reply is another. `status` None: the connection is reset
     in place of a reply. `body` is sent as JSON.
@@ -57,7 +57,7 @@ FAILED_AFTER = _error("failed after", 500, "InternalServerError", after=True)
 _REASONS = [{"Code": "None"}, {"Code": "TransactionConflict", "Message": "by the proxy"}]
 CONFLICT = _error("conflict", 400, "TransactionCanceledException", CancellationReasons=_REASONS)
 _REASONS = [{"Code": "None"}, {"Code": "ThrottlingError", "Message": "by the proxy"}]
-#: What throttling looks like inside a transaction.
+#: Throttling inside a transaction.
 CANCELLED_THROTTLED = _error(
     "throttled in a transaction", 400, "TransactionCanceledException", CancellationReasons=_REASONS
 )
@@ -87,7 +87,7 @@ def every_second_write(fault: Fault) -> Chooser:
 
 
 class HttpProxy(Proxy):
-    """Passes HTTP/1.1 on, request by request. `faults` chooses what becomes of each."""
+    """Passes HTTP/1.1 on, request by request. `faults` chooses the treatment of each."""
 
     def __init__(self, *target_ports: int) -> None:
         self.faults: Chooser | None = None

@@ -49,7 +49,7 @@ class Proxy:
         self._flowing.set()
         self._call(self._listen())
 
-    # --- What it can do to a connection ------------------------------------------------------------
+    # --- Faults of connections ----------------------------------------------------------------------
 
     def restore(self) -> None:
         """Pass everything on again, at once."""
@@ -77,7 +77,7 @@ class Proxy:
         self.drop()
 
     def cut_replies(self) -> None:
-        """Requests reach the server, but where a reply should come the connection is reset."""
+        """Requests reach the server; the connection is reset in place of a reply."""
         self._cutting = True
 
     def drop(self) -> None:
@@ -159,7 +159,7 @@ class Proxy:
             asyncio.ensure_future(self._pump(pair.client_reader, pair.server, reply=False)),
             asyncio.ensure_future(self._pump(pair.server_reader, pair.client, reply=True)),
         ]
-        # What one end has sent before it closed still reaches the other.
+        # Bytes that one end sent before it closed still reach the other.
         await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
         for each in directions:
             each.cancel()

@@ -1,4 +1,4 @@
-"""What a scenario is: one fault, as a function of a Run that is under way.
+"""A scenario: one fault, as a function of a running Run.
 
 While writers write and pages watch it does something to the stage. When it returns, everything is healed,
 and the invariants are checked (tools/faults/checks/checker.py). What it expects besides them it says with

@@ -22,7 +22,7 @@ from tools.faults.stage import freeze, thaw
 
 #: Updates before a store goes away, so that there is something to lose.
 BEFORE = 100
-#: What the emulator (not DynamoDB) acknowledged this long (s) ago survives its SIGKILL.
+#: The emulator, unlike DynamoDB, may lose in a SIGKILL what it acknowledged within this time (s).
 EMULATOR_KEEPS_S = 0.5
 
 

@@ -34,7 +34,7 @@ from tools.faults.stage import MODERATED, Web, freeze, thaw
 #: A fault lasts between these times (s), and between two of a lane there is as much quiet.
 SHORTEST_S, LONGEST_S = 0.5, 4.0
 SECONDS = 120.0
-#: Points that bring a player onto the board, whoever else is there.
+#: Points that bring any player onto the board.
 LIFT = 200_000
 
 Lane = Callable[["Mix", random.Random], None]
@@ -169,7 +169,7 @@ def moderators(mix: Mix, dice: random.Random) -> None:
     with run.moderating() as moderator:
         kind = dice.choice(["ban", "hide", "adjust"])
         mix.struck[f"moderator {kind}s"] += 1
-        run.update(player, LIFT)  # onto the board: who is not there cannot be missed there
+        run.update(player, LIFT)  # onto the board, so that the removal can be seen
         run.moderate(moderator, player, kind, amount=dice.randint(1, 99) if kind == "adjust" else 0)
         if kind != "adjust":
             mix.pause(dice)

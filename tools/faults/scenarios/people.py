@@ -15,7 +15,7 @@ from tools.faults.stage import MODERATED, Web
 from tools.faults.traffic import keys
 from tools.faults.traffic.viewers import Idlers, Pages
 
-#: What a viewer that does not read may cost a server, frame and bookkeeping included.
+#: The most memory that a viewer that does not read may cost a server, with its frame.
 KIB_PER_VIEWER = 64
 
 
@@ -61,7 +61,7 @@ def viewers_that_do_not_read(run: Run) -> None:
     grown = sum(now[was.pid].memory_mib - was.memory_mib for was in before if was.pid in now)
     sockets = sum(now[was.pid].files - was.files for was in before if was.pid in now)
     run.expect(sockets > 2400, f"only {sockets} of 2,500 viewers are there")
-    run.last(15)  # who is behind for 30 s is closed
+    run.last(15)  # a viewer is closed after 30 s behind
     lags = [lag for page in run.pages for lag in page.lags_s]
     p99 = checker.p99(lags)
     run.note(f"normal viewers: boards {p99 * 1000:.0f} ms old (p99 of {len(lags)}); memory +{grown:.0f} MiB")
@@ -136,6 +136,6 @@ def moderation(run: Run) -> None:
             run.last(4)
             run.moderate(moderator, banned, "unban")
         for player in MODERATED[:3]:
-            run.update(player, 1)  # who was erased starts again
+            run.update(player, 1)  # an erased player starts again
             run.moderate(moderator, player, "hide")
             run.moderate(moderator, player, "unhide")

@@ -8,7 +8,7 @@ import time
 import redis
 
 from tools.devstack.processes.part import Part
-from tools.devstack.processes.parts import start_valkey
+from tools.devstack.processes.stores import start_valkey
 from tools.faults import armed
 from tools.faults.checks.checker import SPARE_S
 from tools.faults.proxies.tcp import wait_until
@@ -40,7 +40,7 @@ def lost_merge(run: Run) -> None:
             run.moderate(moderator, player, action, amount=_amount(action), killed=True)
             moderator.kill()
             _expect_merged(run, player)
-        # Both for an update whose client does not come back until the board is right.
+        # Both for an update whose client does not retry before the board is right.
         attempt, web = run.attempt(players[-1], 500_000), stage.webs[0]
         stage.to_valkey.refuse()
         web.arm(armed.AFTER_WRITE, players[-1])

@@ -1,4 +1,4 @@
-"""A small HTTP server that counts the points it is sent: something to stand behind a proxy.
+"""A small HTTP server that counts the points it is sent, for tests of the proxies.
 
 It counts every request, whether or not it has seen the key: a retry doubles, as with a plain `ADD`.
 """

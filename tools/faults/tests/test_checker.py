@@ -22,7 +22,7 @@ _names = (f"planted-{number}" for number in itertools.count())
 
 @pytest.fixture
 def player(stage) -> Iterator[str]:
-    """A player of this test's own, who is gone without a trace afterwards."""
+    """A player of this test's own, removed afterwards."""
     player = next(_names)
     yield player
     for item in stage.tables.items("ScoreLedger"):

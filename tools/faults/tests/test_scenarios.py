@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tools.faults.programme import FAST, SCENARIOS, perform_one
 from tools.faults.report import table
+from tools.faults.suite import FAST, SCENARIOS, perform_one
 
 #: Invariants with a limit of time in them. A bad moment of the machine can break those (and what a scenario
 #: expects within a time), and a fault of the product breaks them again; what is counted is looked at once.

@@ -1,4 +1,4 @@
-"""What writers have tried and what they were told, on disk before anything is sent.
+"""The journal of the writers: each update is on disk before it is sent, then each answer.
 
 A journal is a file of JSON lines, synced one by one, so that it holds even when the writer is killed:
 
@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-#: Sums of increments that are looked at before a wrong score is left unexplained.
+#: Sums of increments that are tried before a wrong score stays unexplained.
 _MOST_SUMS = 50_000
 
 
@@ -34,7 +34,7 @@ class Reply:
 
     @property
     def settled(self) -> bool:
-        """Whether it is the last word on its key: nothing that asks to come again."""
+        """Whether this answer is final for its key: no 429, 503 or broken connection."""
         return self.status not in (0, 429, 503)
 
     @property
@@ -91,7 +91,7 @@ class Journal:
         self._file.close()
 
     def _write(self, line: dict[str, Any]) -> None:
-        # One write is one line, whoever else writes; syncing needs no lock.
+        # One write is one whole line even with several writers; syncing needs no lock.
         self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
         os.fsync(self._file.fileno())
 

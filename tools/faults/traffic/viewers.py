@@ -16,7 +16,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from tools.devstack.install.testtools import find_node
+from tools.devstack.install.dev_programs import find_node
 from tools.devstack.processes.part import Part
 from tools.faults.checks.truth import Rows
 
@@ -39,7 +39,7 @@ class Seen:
 
 
 class Page:
-    """What one page shows, as told by its feed. Times are of time.monotonic (s).
+    """The contents of one page, as its feed reports them. Times are of time.monotonic (s).
 
     `links` is what it said about itself: (time, link, fresh). `received` is what came over its sockets:
     (number of the socket, revision); `closed` how these ended: (time, close code). `lags_s` is how old

@@ -1,4 +1,4 @@
-"""What a benchmark says of the machine."""
+"""The lines about the machine on a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plot shows."""
+"""The shapes and texts of a plot."""
 
 from __future__ import annotations
 

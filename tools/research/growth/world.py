@@ -19,7 +19,7 @@ from typing import Any
 import django
 
 from tools.devstack.processes.part import Part
-from tools.devstack.processes.parts import start_valkey
+from tools.devstack.processes.stores import start_valkey
 from tools.research.rivals.contenders import environment
 
 TOP, SAMPLE, WITH_TOKENS = 300, 700, 50

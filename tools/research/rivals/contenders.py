@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,20 +16,17 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from tools.benchmarks.path import manage
+from tools.benchmarks.product import manage
+from tools.benchmarks.programs import BUILD, SERVER_CORE
 from tools.devstack.install.files import ROOT
 from tools.devstack.processes.part import Part
 from tools.devstack.processes.ports import answers, free_port
 from tools.devstack.run import is_ready
 
-BUILD = ROOT / ".cache" / "benchmarks"
-RIVALS = ROOT / "tools" / "benchmarks" / "rivals"
-SERVER_CORE, CLIENT_CORE = "0", "1"
-
 
 @dataclass(frozen=True)
 class Contender:
-    """A server: `PORT` stands in its command for the port; `table` is where its scores are."""
+    """A server. `PORT` in its command is replaced by the port; its scores are in `table`."""
 
     name: str
     command: tuple[str, ...]
@@ -43,23 +39,14 @@ class Contender:
 
 
 _ours = (sys.executable, "manage.py", "serve", "--host", "127.0.0.1", "--port", "PORT")
-_node = ("node", str(BUILD / "seed.mjs"), "PORT")
+_node = ("node", str(BUILD / "express.mjs"), "PORT")
 _daphne = (sys.executable, "-m", "daphne", "--verbosity", "0", "-b", "127.0.0.1", "-p", "PORT")
+_channels = "tools.benchmarks.servers.plain_channels:application"
 CONTENDERS = (
     Contender("ours", _ours, "UserScores"),
     Contender("Express + socket.io", _node, "SeedScores", engine_io=True),
-    Contender("Channels, plain", (*_daphne, "tools.benchmarks.rivals.plain:application"), "PlainScores"),
+    Contender("Channels, plain", (*_daphne, _channels), "PlainScores"),
 )
-
-
-def build() -> None:
-    """Compile the load client and install the Node packages."""
-    BUILD.mkdir(parents=True, exist_ok=True)
-    source = ROOT / "tools" / "benchmarks" / "fanout" / "load_client.c"
-    subprocess.run(["gcc", "-O2", "-o", BUILD / "load_client", source], check=True)
-    for file in ("package.json", "seed.mjs"):
-        shutil.copy(RIVALS / file, BUILD)
-    subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund"], cwd=BUILD, check=True)
 
 
 def environment(data: Path, dynamodb_url: str, redis_url: str) -> dict[str, str]:
@@ -117,7 +104,7 @@ def _ready(port: int) -> bool:
 
 
 def scores(dynamodb_url: str, contender: Contender) -> dict[str, int]:
-    """What the table says, by player; read consistently."""
+    """The scores in the table by player, read consistently."""
     import botocore.session
 
     client = botocore.session.get_session().create_client(

@@ -1,4 +1,4 @@
-"""A model of DynamoDB's partitions, and what three ways to index a leaderboard ask of them.
+"""A model of DynamoDB's partitions under three ways to index a leaderboard.
 
 As documented by AWS (developer guide: "Designing partition keys", "GSI write throttling and back
 pressure"): a partition gives 1,000 write and 3,000 read units a second; an index has partitions of its
@@ -59,7 +59,7 @@ def sharded(shards: int) -> Design:
 
 
 def sparse(player: Player, floor: int) -> IndexKey:
-    """Ours: only contenders are indexed, as repository.commit does it."""
+    """Ours: only contenders are indexed, as PlayerTable.commit does it."""
     return (DEFAULT_BOARD, player.rank_key) if player.contends(floor) else None
 
 
@@ -99,7 +99,7 @@ def index_writes(index: Partitions, before: IndexKey, after: IndexKey) -> Counte
 
 @dataclass(frozen=True)
 class Activity:
-    """Who plays how much: the n-th player in proportion to 1/n, but none above `pace` updates a second.
+    """How often players play: the n-th player in proportion to 1/n, but none above `pace` updates a second.
 
     `rate` is the updates per second of all. With the pace of a human being, the hardest-playing ones
     are equally fast. Raises ValueError when so few cannot be that fast.
@@ -127,7 +127,7 @@ class Activity:
         return self.rate / total * self.head / max(number + 1, self.head)
 
     def pick(self, dice: random.Random) -> int:
-        """The number of the player who plays next."""
+        """The number of the next player to play."""
         whole = 1 + math.log(self.players / self.head)
         share = dice.random() * whole
         if share < 1:
@@ -137,7 +137,7 @@ class Activity:
 
 @dataclass
 class Outcome:
-    """What came of some seconds of traffic."""
+    """The result of some seconds of traffic."""
 
     offered: int = 0
     accepted: int = 0
@@ -230,7 +230,7 @@ class World:
         return self._entries[number] if number in self._entries else self.design(player, self._first_floor)
 
     def _score_so_far(self, number: int) -> int:
-        """What the season has brought: in proportion to the player's activity, with luck."""
+        """The score from the season so far: in proportion to the player's activity, with luck."""
         drawn = (zlib.crc32(number.to_bytes(8, "big")) + 0.5) / 2**32
         luck = math.exp(LUCK.inv_cdf(drawn))
         return int(self.activity.of(number) * self.season_s * 5.5 * luck)

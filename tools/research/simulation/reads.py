@@ -46,6 +46,6 @@ def with_redis(processes: int) -> Reads:
 
 
 def without_redis(processes: int) -> Reads:
-    """Each process makes its board from the index and the players whom it nominates."""
+    """Each process makes its board from the index and the items of the players it names."""
     boards = processes / GOOD_FOR_S
     return Reads(processes / RECONCILE_EVERY_S, boards * query_units(NOMINEES), boards)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -14,19 +15,28 @@ from scores.identity import local_issuer
 from scores.identity.tests.test_cognito import Pool
 from scores.identity.verifier import WRITE_SCOPE
 from tools.devstack.install.files import ROOT
-from tools.devstack.install.testtools import start_cognito
+from tools.devstack.processes.cognito import start_cognito
 from tools.devstack.processes.ports import free_port
 from tools.smoke.checks import IN_ORDER, redirect_to_https
-from tools.smoke.site import Site, client_for
-from tools.smoke.smoke import site_of
+from tools.smoke.http import Client
+from tools.smoke.site import Site, site_of
 from tools.testing import stage
 from tools.testing.nginx import nginx
 from tools.testing.processes import server
 from tools.testing.tls import make_certificate
 
 
+def only_for_development() -> list[str]:
+    """The names of the packages that are installed for development only."""
+    run, dev = (
+        set(re.findall(r"^([\w.-]+)==", (ROOT / file).read_text(), re.M))
+        for file in ("requirements.lock", "requirements-dev.lock")
+    )
+    return sorted(name.replace("-", "_") for name in dev - run)
+
+
 class Deployment:
-    """What a deployment is made of: settings, certificate, files on a CDN, a key set at an https address."""
+    """A deployment: settings, certificate, files on a CDN, a key set at an https address."""
 
     def __init__(self, folder) -> None:
         self.folder, self.port = folder, free_port()
@@ -52,16 +62,17 @@ class Deployment:
 
     @contextmanager
     def behind_nginx(self, application, changes=None, keys=None):
-        files = {"certificate": self.certificate, "key": self.key}
         keys, static = keys or local_issuer.ensure_key() / "jwks.json", self.folder / "static"
-        with nginx(self.folder, self.port, application, static, changes or {}, keys=keys, **files) as part:
+        tls = self.certificate, self.key
+        with nginx(self.folder, self.port, application, static, changes, tls=tls, keys=keys) as part:
             yield part
 
     def smoke(self, **who):
         """(exit status, {check: well}, what was printed)"""
         who = who or {"SMOKE_TOKEN": local_issuer.mint("deployer", WRITE_SCOPE)}
         env = os.environ | {"URL": self.url, "SSL_CERT_FILE": str(self.certificate)} | who
-        command = [sys.executable, "-m", "tools.smoke.smoke"]
+        hidden = f"import runpy, sys; sys.modules.update(dict.fromkeys({only_for_development()!r}))"
+        command = [sys.executable, "-c", f"{hidden}; runpy.run_module('tools.smoke', run_name='__main__')"]
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=100)
         lines = [line for line in done.stdout.splitlines() if line.startswith(("ok ", "FAIL"))]
         secret = who.get("SMOKE_TOKEN") or who["SMOKE_CLIENT_SECRET"]
@@ -134,7 +145,7 @@ def test_a_private_board_is_looked_at_by_a_client_that_signs_in_at_the_token_end
 
 
 def test_where_nobody_answers_at_http_there_is_nothing_to_redirect():
-    site = Site("https://127.0.0.99", client_for("https://127.0.0.99"), "", "ann")
+    site = Site("https://127.0.0.99", Client("https://127.0.0.99"), "", "ann")
     assert redirect_to_https(site) == "nobody answers at http://"
     site.close()
 
