@@ -139,7 +139,7 @@ def guarded_dynamodb(endpoint: str, statements: list[Statement], region: str) ->
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     guard.url = f"http://127.0.0.1:{server.server_address[1]}"
     try:
         yield guard

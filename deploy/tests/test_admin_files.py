@@ -43,7 +43,7 @@ class Files(SimpleHTTPRequestHandler):
 def files(headers: dict[str, str]) -> Iterator[str]:
     """Address of a server of the files."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, headers)) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}/static/"
         running.shutdown()
 

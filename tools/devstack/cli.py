@@ -205,7 +205,7 @@ def chooses(arguments: Sequence[str]) -> bool:
 
 def check(options: argparse.Namespace) -> int:
     found = lint(options)
-    return _call("-m", "pytest", "--unit", "-q") or found
+    return _call("-m", "pytest", "--unit", "-n", "2", "-q") or found
 
 
 def token(options: argparse.Namespace) -> int:

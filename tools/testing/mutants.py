@@ -37,7 +37,7 @@ MUTANTS = [
     Mutant("scores/rules/tickets.py", 'header.get("alg") != "HS256"', "False", "scores/api/tests/test_tickets.py"),
     Mutant("scores/rules/limits.py", "if used + interval > burst", "if used > burst", "scores/api/tests/test_limits.py"),
     # Identity
-    Mutant("scores/identity/verifier.py", "issuer=self._issuer,", "", "scores/identity/tests/test_verifier.py"),
+    Mutant("scores/identity/verifier.py", "issuer=self._issuers,", "", "scores/identity/tests/test_verifier.py"),
     Mutant(
         "scores/identity/verifier.py",
         'if claims.get("token_use") != "access":',

@@ -25,9 +25,16 @@ def recorded() -> dict[str, float]:
 
 
 def is_unit_test(item: pytest.Item) -> bool:
-    """Whether it needs no store and takes less than a second."""
-    fixtures = item.fixturenames if isinstance(item, pytest.Function) else ()
-    return "running_stores" not in fixtures and item.nodeid not in recorded()
+    """Whether it needs no store, nothing that is set up for several tests, and less than a second."""
+    needs = item.fixturenames if isinstance(item, pytest.Function) else ()
+    return "running_stores" not in needs and not _shared(item) and item.nodeid not in recorded()
+
+
+def _shared(item: pytest.Item) -> dict[str, str]:
+    """The fixtures of modules, folders and conftests that the item shares with others, and their scopes."""
+    found = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
+    scopes = {name: fixtures[-1].scope for name, fixtures in found.items() if fixtures[-1].baseid}
+    return {name: scope for name, scope in scopes.items() if scope != "function"}
 
 
 def unit_of(item: pytest.Item) -> str:
@@ -35,8 +42,7 @@ def unit_of(item: pytest.Item) -> str:
     if item.get_closest_marker("alone") or item.get_closest_marker("last"):
         return ALONE
     file = item.nodeid.partition("::")[0]
-    fixtures = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
-    scopes = {name: found[-1].scope for name, found in fixtures.items() if found[-1].baseid}
+    scopes = _shared(item)
     shared = sorted(name for name, scope in scopes.items() if scope == "module")
     if "package" in scopes.values():
         return str(Path(file).parent)

@@ -150,7 +150,7 @@ def forged(trap: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
     with Pool() as endpoint:
-        threading.Thread(target=endpoint.serve_forever, daemon=True).start()
+        threading.Thread(target=endpoint.serve_forever, args=(0.02,), daemon=True).start()
         yield endpoint
         endpoint.shutdown()
 
@@ -188,7 +188,7 @@ def assert_refused(answer: httpx.Response, name: str) -> None:
 def test_every_forged_token_is_a_401_and_leads_nowhere(client, pool, capsys):
     began = time.monotonic()
     with Pool() as trap:
-        threading.Thread(target=trap.serve_forever, daemon=True).start()
+        threading.Thread(target=trap.serve_forever, args=(0.02,), daemon=True).start()
         tokens = forged(trap.url)
         for name, each in tokens.items():
             assert_refused(ask(client, b"Bearer " + each.encode()), name)

@@ -62,7 +62,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def pool():
     with Pool() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server
         server.shutdown()
 

@@ -41,7 +41,7 @@ def test_hidden_and_held_players_keep_scoring():
 
 def test_an_update_after_a_ban_or_an_erasure_makes_the_player_active():
     banned = Player("a", 5, 1, 1, state=State.BANNED, banned_until=8)
-    assert not banned.is_banned(8)
+    assert banned.is_banned(7) and not banned.is_banned(8)
     assert increased(banned, 2, 9) == Player("a", 7, 2, 9)
     assert increased(Player("a", 0, 3, 1, state=State.ERASED), 2, 9) == Player("a", 2, 4, 9)
 

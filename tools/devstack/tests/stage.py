@@ -32,6 +32,8 @@ OUR_VARIABLES = (
 )
 # DynamoDB Local, killed under load, may lose what it acknowledged just before; DynamoDB does not.
 QUIET_SECONDS = 0.5
+# A busy machine takes its time to start a stack; how fast one starts is measured elsewhere.
+PATIENCE_SECONDS = 180
 
 
 def clean_environment(**changes: str) -> dict[str, str]:
@@ -96,7 +98,7 @@ class Running:
             os.kill(pid, signal.SIGKILL)
         self._reader.join(10)
 
-    def wait_for(self, pattern: str, timeout: float = 60) -> re.Match[str]:
+    def wait_for(self, pattern: str, timeout: float = PATIENCE_SECONDS) -> re.Match[str]:
         """The next line of output, not yet looked at, in which the pattern is found."""
         deadline = time.monotonic() + timeout
         while True:
@@ -108,7 +110,7 @@ class Running:
             if ended or time.monotonic() > deadline:
                 raise AssertionError(f"no line with {pattern!r} in:\n" + "\n".join(self.lines))
 
-    def wait_ready(self, timeout: float = 60) -> float:
+    def wait_ready(self, timeout: float = PATIENCE_SECONDS) -> float:
         """Seconds from the start to the line that shows the address."""
         self.wait_for(rf"ready after .* http://127\.0\.0\.1:{self.port}$", timeout)
         return time.monotonic() - self.began

@@ -45,7 +45,7 @@ def service() -> Iterator[Service]:
 
     listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     service.url = f"http://127.0.0.1:{listener.server_port}/v1/query"
-    thread = threading.Thread(target=listener.serve_forever)
+    thread = threading.Thread(target=listener.serve_forever, args=(0.02,))
     thread.start()
     yield service
     listener.shutdown()

@@ -174,7 +174,7 @@ def hosted() -> Iterator[HostedPage]:
 
     listener = ThreadingHTTPServer(("127.0.0.1", free_port()), Handler)
     page.origin = f"http://127.0.0.1:{listener.server_port}"
-    thread = threading.Thread(target=listener.serve_forever)
+    thread = threading.Thread(target=listener.serve_forever, args=(0.02,))
     thread.start()
     yield page
     listener.shutdown()
