@@ -56,7 +56,6 @@ def row(page: Page, user_id: str) -> Any:
     return page.locator(f'tbody tr[data-user="{user_id}"]')
 
 
-@pytest.mark.alone
 def test_each_action_is_seen_by_who_watches_the_board(site: AdminSite, visitor: Visitor, admin: Page):
     twelve(site, "ann")
     watcher = visitor.open(site.url)

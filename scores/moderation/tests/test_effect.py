@@ -123,7 +123,6 @@ def shows_truth(*watchers):
     return all(watcher.rows() == truth for watcher in watchers)
 
 
-@pytest.mark.alone
 def test_every_action_shows_on_every_open_page_at_once_and_nobody_is_told_why(two):
     players = enter(14)
     with watching(two) as watchers:

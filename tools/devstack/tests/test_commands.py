@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from tools.devstack import cli
+from tools.devstack.cli import chooses
 from tools.devstack.errors import StackError
 from tools.devstack.install import files, installer, packages, programs
 from tools.devstack.install.files import ROOT
@@ -226,3 +227,19 @@ def test_cache_folder_can_be_chosen_and_falls_back_to_the_checkout(tmp_path, mon
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(files, "ROOT", tmp_path)
     assert files.cache_folder() == tmp_path / ".cache"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "chosen"),
+    [
+        ([], False),
+        (["--durations=3", "-x"], False),
+        (["--ignore=tools/devstack/tests/test_makefile.py"], False),
+        (["-k", "machine"], True),
+        (["-n", "2"], True),
+        (["tools/devstack"], True),
+        (["tools/devstack/tests/test_clean.py::test_one"], True),
+    ],
+)
+def test_only_the_whole_suite_runs_on_several_workers(arguments, chosen):
+    assert chooses(arguments) is chosen
