@@ -13,4 +13,4 @@ class RealtimeConfig(AppConfig):
         from scores.board.scoreboard import board_changed
 
         self.broadcaster = Broadcaster()
-        board_changed.connect(self.broadcaster.board_changed)
+        board_changed.connect(self.broadcaster.board_changed, weak=False, dispatch_uid="broadcaster")

@@ -38,7 +38,10 @@ class Broadcaster:
         Returns at once in a server process. Logs when the channel layer fails, and raises nothing.
         """
         if self._loop is not None and self._loop.is_running():
-            self._loop.call_soon_threadsafe(self._enqueue, revision)
+            try:
+                self._loop.call_soon_threadsafe(self._enqueue, revision)
+            except RuntimeError:
+                logger.info("revision %d is not announced: the event loop has ended", revision)
         else:
             async_to_sync(self.publish)(revision)
 

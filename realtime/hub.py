@@ -140,7 +140,7 @@ class Hub:
         previous = self._board
         changed = previous is None or board.rows != previous.rows or board.revision > previous.revision
         if previous is not None:
-            # With nothing new to see, only the time (and the doubt) moves on.
+            # With no visible change, only the time and the `stale` flag move on.
             board = dataclasses.replace(board, revision=max(board.revision, previous.revision + changed))
         self._board = board
         self._frame = frame = Frame(board.revision, _encode({"type": "board"} | board.to_dict()))

@@ -1,4 +1,4 @@
-"""The work of a server process beside its answers: the hub, the reconciler, becoming ready."""
+"""What a server process does besides answering requests: the hub, the reconciler, becoming ready."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ class ScoresConfig(AppConfig):
     def ready(self) -> None:
         from scores import checks  # noqa: F401 - registers the system checks
         from scores.board.scoreboard import scoreboard_from_settings
-        from scores.telemetry import reporting
+        from scores.telemetry import metrics, reporting
 
         self.scoreboard = scoreboard_from_settings()
+        metrics.watch(metrics.CACHE_DOWN, lambda: self.scoreboard.cache.breaker.is_open)
         reporting.start()

@@ -37,7 +37,7 @@ from scores.stores.cache import RankingUnavailable
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Accepted:
-    """An update that counts: the score it led to, and whether an earlier call had brought it."""
+    """An update that counts: the score it led to, and whether an earlier call wrote it."""
 
     new_score: int
     replayed: bool
@@ -77,17 +77,15 @@ def add_points(
         settled = write(
             scoreboard,
             update,
-            user_id=user_id,
-            entry_id=key,
             floor=lambda: floor,
             known=known,
+            # An expired ticket is refused whatever the player is like: that needs no read.
             certain=certain or update.has_expired(scoreboard.now_ms()),
             deadline=deadline,
         )
-    if settled.player is None:
-        scoreboard.unmerged.add([user_id])
-    elif settled.player is not known:  # else the ranking has it already
-        merge(scoreboard, [settled.player])
+        # The next writer of this process must guess from the merged player, so it waits for the merge.
+        if settled.player is not None and (certain or settled.player is not known):
+            merge(scoreboard, [settled.player])
     return Accepted(settled.entry.new_score, settled.replayed)
 
 
@@ -97,7 +95,7 @@ class _Update:
 
     user_id: str
     increment: int
-    key: str
+    entry_id: str
     ticket: Ticket | None
 
     def plan(self, known: Player, at: int) -> Commit:
@@ -112,7 +110,7 @@ class _Update:
             raise ScoreLimit from error
         entry = Entry(
             user_id=self.user_id,
-            entry_id=self.key,
+            entry_id=self.entry_id,
             kind="update" if self.ticket is None else "ticket",
             increment=self.increment,
             new_score=player.score,

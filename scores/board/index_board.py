@@ -30,7 +30,7 @@ def rows_in_table(players: PlayerTable, also: Iterable[str] = ()) -> tuple[Row, 
 
 
 class IndexBoard:
-    """Reads it once in GOOD_FOR_S at most, by one caller: the others share the result, also its failure."""
+    """Reads the board at most once in GOOD_FOR_S. One caller reads; others share the result or failure."""
 
     def __init__(self, players: PlayerTable) -> None:
         self._players = players

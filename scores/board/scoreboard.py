@@ -26,14 +26,13 @@ from scores.rules.limits import KnownRefusals, LocalLimiter
 from scores.stores.cache import Cache, RankingUnavailable
 from scores.stores.players import PlayerTable
 from scores.stores.ranking import Ranking
-from scores.telemetry import metrics
 
 #: The board has a new revision: `receiver(sender=scoreboard, revision=int)`, in the thread that changed it.
 #: Connect here what must happen then (realtime.broadcaster).
 board_changed = Signal()
 
-#: How long (s) the floor that the table records may be used after it was read. With the two seconds of an
-#: update that is over long before a dropped floor is recorded anew (rebuild.FLOOR_GRACE_MS).
+#: How long (s) the floor that the table records may be used after it was read. These 8 s and the 2 s of an
+#: update end before a dropped floor is recorded again (rebuild.FLOOR_GRACE_MS).
 RECORDED_FLOOR_S = 8.0
 
 
@@ -51,14 +50,17 @@ class Unmerged:
             while len(self._user_ids) > self._most:
                 self._user_ids.popitem(last=False)
 
-    def first(self, count: int) -> list[str]:
+    def take(self, count: int) -> list[str]:
+        """Remove and return at most `count`, the oldest first."""
         with self._lock:
-            return list(islice(self._user_ids, count))
+            taken = list(islice(self._user_ids, count))
+            for user_id in taken:
+                del self._user_ids[user_id]
+            return taken
 
-    def discard(self, user_ids: Iterable[str]) -> None:
+    def __iter__(self) -> Iterator[str]:
         with self._lock:
-            for user_id in user_ids:
-                self._user_ids.pop(user_id, None)
+            return iter(list(self._user_ids))
 
 
 class PlayerLocks:
@@ -99,10 +101,9 @@ class Scoreboard:
         self._lock = threading.Lock()
         self._ranking: Ranking | None = None
         self._recorded_floor = (0, float("-inf"))  # and when it was read
-        metrics.watch(metrics.CACHE_DOWN, lambda: cache.breaker.is_open)
 
     def now_ms(self) -> int:
-        """The time that entries and bans go by (ms since 1970)."""
+        """The clock for entries and bans (ms since 1970)."""
         return time.time_ns() // 1_000_000
 
     # --- The ranking ----------------------------------------------------------------------------------

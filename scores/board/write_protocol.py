@@ -7,7 +7,7 @@
     Commit       → None: it is written                   | CommitFailed, Unavailable, Throttled
     Wait         → None, after about that many seconds
 
-It returns how the write was settled, or raises why it was not. The same rules serve players' updates and
+It returns how the write was settled, or raises the reason why not. The same rules serve players' updates and
 moderation: a `Change` says what differs. Whoever drives it (scores.board.writing) does the I/O.
 
 The rules:
@@ -68,6 +68,14 @@ class Settled:
 class Change(Protocol):
     """What differs between one kind of write and another."""
 
+    @property
+    def user_id(self) -> str:
+        """The player to write."""
+
+    @property
+    def entry_id(self) -> str:
+        """The id of the ledger entry, which makes a repetition the same write."""
+
     def plan(self, known: Player, at: int) -> Commit:
         """The commit that makes this change of `known` at `at` (ms). Raises ScoreboardError: a refusal."""
 
@@ -112,7 +120,7 @@ class _Write:
     clock: Callable[[], float]
     now_ms: Callable[[], int]
     wait_s: float = FIRST_WAIT_S
-    #: The version that a commit without an answer was for; None: nothing of this write can be under way.
+    #: The version that a commit without an answer was for; None: no commit of this write can still land.
     undecided_at: int | None = None
     failure: ScoreboardError = dataclasses.field(default_factory=Unavailable)
 
@@ -136,9 +144,11 @@ class _Write:
         """One try. None: there may be another."""
         if self.known is None:
             self.known, self.certain = (yield from _read_player()), True
-        commit = self._plan(self.known)
-        if isinstance(commit, ScoreboardError):
-            return (yield from self._refused(commit, self.known))
+            return None  # the read took time: there may be none left for a commit
+        try:
+            commit = self.change.plan(self.known, self.now_ms())
+        except ScoreboardError as refusal:
+            return (yield from self._refused(refusal, self.known))
         try:
             yield commit
         except EntryExists as exists:
@@ -158,12 +168,6 @@ class _Write:
             return Settled(commit.entry, commit.player, replayed=False)
         return None
 
-    def _plan(self, known: Player) -> Commit | ScoreboardError:
-        try:
-            return self.change.plan(known, self.now_ms())
-        except ScoreboardError as refusal:
-            return refusal
-
     def _refused(self, refusal: ScoreboardError, known: Player) -> Generator[Step, Reply, Settled | None]:
         if not self.certain:
             self.known = None
@@ -171,7 +175,7 @@ class _Write:
         entry = yield from _read_entry()
         if entry is not None:
             return (yield from self._written_before(entry))
-        if self.undecided_at == known.version:
+        if self.undecided_at is not None and known.version <= self.undecided_at:
             raise self.change.outcome_unknown() from refusal
         raise refusal
 
@@ -194,12 +198,12 @@ class _Write:
         return (yield from self._written_before(entry))
 
     def _written_before(self, entry: Entry) -> Steps:
-        """The ledger has the entry. Its merge may have been lost, so the player is wanted as it is now."""
+        """The ledger has the entry. Its merge may have been lost, so read the player again."""
         self.change.check_entry(entry)
         player = self.known
         if player is None or player.version < entry.version:
             player = yield from self._player_if_possible()
-        # After a commit of this very call without an answer, it was most likely that one which counted.
+        # After a commit without an answer, that commit most likely wrote the entry.
         return Settled(entry, player, replayed=self.undecided_at is None)
 
     def _player_if_possible(self) -> Generator[Step, Reply, Player | None]:

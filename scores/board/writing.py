@@ -11,7 +11,7 @@ from scores import concurrency
 from scores.board.scoreboard import Scoreboard
 from scores.board.write_protocol import Change, ReadEntry, ReadPlayer, Reply, Settled, Step, Wait, settle
 from scores.rules.commits import Commit, CommitFailed, Contended, PlayerMoved
-from scores.rules.errors import ScoreboardError
+from scores.rules.errors import OutcomeUnknown, ScoreboardError
 from scores.rules.players import Player
 from scores.stores import ledger
 from scores.stores.tables import READ_TIMEOUT_S
@@ -25,8 +25,6 @@ def write(
     scoreboard: Scoreboard,
     change: Change,
     *,
-    user_id: str,
-    entry_id: str,
     floor: Callable[[], int],
     known: Player | None = None,
     certain: bool = False,
@@ -49,9 +47,9 @@ def write(
     def do(step: Step) -> Reply:
         match step:
             case ReadPlayer():
-                return scoreboard.players.read(user_id)
+                return scoreboard.players.read(change.user_id)
             case ReadEntry():
-                return ledger.read_entry(user_id, entry_id)
+                return ledger.read_entry(change.user_id, change.entry_id)
             case Commit():
                 scoreboard.players.commit(step, floor=floor())
             case Wait():
@@ -65,7 +63,12 @@ def write(
             step = steps.throw(failure) if failure else steps.send(reply)
         except StopIteration as end:
             settled: Settled = end.value
+            if settled.player is None:
+                scoreboard.unmerged.add([change.user_id])
             return settled
+        except OutcomeUnknown:
+            scoreboard.unmerged.add([change.user_id])  # a commit may have landed, or may still land
+            raise
         reply = failure = None
         try:
             reply = do(step)

@@ -1,6 +1,6 @@
 """Moderating, and what players may change about themselves besides the score.
 
-Each is one transaction with its ledger entry, by the write protocol that updates use, too.
+Each is one transaction with its ledger entry. Updates use the same write protocol.
 """
 
 from __future__ import annotations
@@ -81,6 +81,14 @@ class _Moderation:
     request: ModerationRequest
     expected_version: int | None = None
 
+    @property
+    def user_id(self) -> str:
+        return self.request.user_id
+
+    @property
+    def entry_id(self) -> str:
+        return self.request.entry_id
+
     def plan(self, known: Player, at: int) -> Commit:
         """Raises VersionMoved or Refused."""
         if self.expected_version not in (None, known.version):
@@ -120,16 +128,8 @@ class _OwnName(_Moderation):
 
 def _carry_out(scoreboard: Scoreboard, change: _Moderation) -> Player:
     """The player at or after the change."""
-    user_id = change.request.user_id
-    with one_at_a_time(scoreboard, user_id) as deadline:
-        settled = write(
-            scoreboard,
-            change,
-            user_id=user_id,
-            entry_id=change.request.entry_id,
-            floor=scoreboard.floor,
-            deadline=deadline,
-        )
+    with one_at_a_time(scoreboard, change.user_id) as deadline:
+        settled = write(scoreboard, change, floor=scoreboard.floor, deadline=deadline)
     if settled.player is None:
         raise change.outcome_unknown()
     return settled.player

@@ -6,7 +6,6 @@ Every call is short, and after two unanswered calls in a row the breaker skips c
 
 from __future__ import annotations
 
-import functools
 import logging
 import threading
 import time
@@ -100,31 +99,23 @@ class Breaker:
 
 
 class Cache:
-    """Redis at `url`, behind a breaker of its own. The client is made when it is first needed."""
+    """Redis at `url`, behind a breaker of its own. Connects with the first call."""
 
     def __init__(self, url: str) -> None:
         self.breaker = Breaker()
-        self._url = url
-
-    @functools.cached_property
-    def client(self) -> redis.Redis:
-        return redis.Redis.from_url(
-            self._url,
+        self.client = redis.Redis.from_url(
+            url,
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),
             decode_responses=True,
         )
+        #: ranking.lua, to be called with keys and args.
+        self.script: Any = self.client.register_script(_SCRIPT)
 
     def close(self) -> None:
-        """Close the client's connections, if it was needed."""
-        if "client" in vars(self):
-            self.client.close()
-
-    @functools.cached_property
-    def script(self) -> Any:
-        """ranking.lua, to be called with keys and args."""
-        return self.client.register_script(_SCRIPT)
+        """Close the client's connections."""
+        self.client.close()
 
     def guarded(self, call: Callable[[], T]) -> T:
         """The result of `call`. Raises RankingUnavailable when Redis fails, or is being skipped."""

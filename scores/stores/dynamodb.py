@@ -1,6 +1,7 @@
 """Calling DynamoDB through PynamoDB: what is tried again, and what a failure means.
 
-Nothing in here retries a write: what a failed write means is for the caller to decide.
+Nothing here retries a write, except `patiently` while tables are created: the caller decides what a failed
+write means.
 """
 
 from __future__ import annotations
@@ -45,18 +46,18 @@ READ_AGAIN_WITHIN_S = 0.3
 ADMINISTRATION_WITHIN_S = 10.0
 
 
-def _lending_the_turn(send: Callable[..., T]) -> Callable[..., T]:
+def _blocking(send: Callable[..., T]) -> Callable[..., T]:
     @functools.wraps(send)
-    def lending(*args: Any, **options: Any) -> T:
+    def blocking_send(*args: Any, **options: Any) -> T:
         with concurrency.blocking():
             return send(*args, **options)
 
-    return lending
+    return blocking_send
 
 
-# Of a call only the way there and back is waiting. PynamoDB makes its clients itself, and botocore has no
-# setting for what they send with.
-URLLib3Session.send = _lending_the_turn(URLLib3Session.send)
+# Only sending and waiting for the answer block, not encoding and decoding. PynamoDB makes its own clients,
+# and botocore has no setting for the function that sends.
+URLLib3Session.send = _blocking(URLLib3Session.send)
 
 
 @functools.cache

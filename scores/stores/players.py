@@ -48,7 +48,7 @@ class PlayerTable:
 
         Nothing is written unless the entry is new, the player is still at `commit.known.version` and, for an
         update, is not banned at `commit.at`. The player is put in the index if it contends at `floor`. The
-        same transaction marks an erasure for the sweep of the ledger (scores.stores.ledger).
+        same transaction marks an erasure for the sweep of the ledger (scores.stores.erasure_marks).
 
         Raises EntryExists, PlayerMoved, Contended, Throttled or Unavailable (nothing was written), or
         Undecided.

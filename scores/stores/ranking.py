@@ -158,11 +158,8 @@ class Ranking:
         """Take a lock that ends by itself; a token, or None when somebody else holds it."""
         token = secrets.token_hex(8)
         key = self._key(f"lock:{name}")
-        return (
-            token
-            if self.cache.call(lambda client: client.set(key, token, nx=True, px=milliseconds))
-            else None
-        )
+        taken = self.cache.call(lambda client: client.set(key, token, nx=True, px=milliseconds))
+        return token if taken else None
 
     def keep(self, name: str, token: str, milliseconds: int) -> None:
         """Hold a lock for longer, or again if it has ended and nobody else has it."""

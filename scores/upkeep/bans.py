@@ -15,7 +15,7 @@ from scores.rules.players import State
 logger = logging.getLogger(__name__)
 
 _BANS_PER_ROUND = 100
-#: Time (s) that it takes of one round of reconciling: the board comes first.
+#: The share (s) of one round of reconciling: the board comes first.
 PER_ROUND_S = 0.5
 
 

@@ -1,7 +1,7 @@
 """Sweeping personal data out of the ledgers of erased players.
 
 The marks in the table say what is left to do. So the sweep goes on while Redis is away, any number of
-processes may do it at once, and one may finish what another that died has begun.
+processes may do it at once, and a process can finish the sweep of one that died.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 _MARKS_PER_ROUND = 25
 #: Entries to sweep between two notes of how far the sweep has come.
 SWEEP_PAGE = 25
-#: Time (s) that a sweep takes of one round of reconciling: the board comes first.
+#: The share (s) of one round of reconciling: the board comes first.
 PER_ROUND_S = 0.5
 
 

@@ -88,9 +88,11 @@ def _repair(scoreboard: Scoreboard, ranking: Ranking, nominated: list[str], stor
 
 
 def _repair_unmerged(scoreboard: Scoreboard, ranking: Ranking) -> int:
-    unmerged = scoreboard.unmerged.first(_UNMERGED_PER_ROUND)
+    unmerged = scoreboard.unmerged.take(_UNMERGED_PER_ROUND)
     if not unmerged:
         return 0
-    repaired = _repair(scoreboard, ranking, unmerged, scoreboard.players.read_many(unmerged))
-    scoreboard.unmerged.discard(unmerged)
-    return repaired
+    try:
+        return _repair(scoreboard, ranking, unmerged, scoreboard.players.read_many(unmerged))
+    except Exception:
+        scoreboard.unmerged.add(unmerged)
+        raise

@@ -27,14 +27,18 @@ def reset() -> None:
 
 
 def forget() -> None:
-    """A new scoreboard for this process, which knows nothing of what the old one remembered."""
+    """A new scoreboard for this process, with empty memory."""
     use(scoreboard_from_settings())
 
 
 def use(new: Scoreboard) -> None:
-    """Views, admin pages and commands of this process use this scoreboard from now on."""
-    scoreboard().cache.close()
+    """Views, admin pages and commands of this process use this scoreboard from now on.
+
+    A hub or LiveProcess that was made before keeps the old one.
+    """
+    old = scoreboard()
     apps.get_app_config("scores").scoreboard = new  # type: ignore[attr-defined]
+    old.cache.close()
 
 
 def scoreboard() -> Scoreboard:

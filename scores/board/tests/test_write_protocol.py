@@ -34,6 +34,9 @@ ANN = Player("ann", 10, 3, 1)
 class Add:
     """Adds five points, once."""
 
+    user_id = "ann"
+    entry_id = "key"
+
     def plan(self, known: Player, at: int) -> Commit:
         if known.is_banned(at):
             raise Banned
@@ -118,6 +121,15 @@ def test_a_contended_player_is_read_again_after_a_wait():
     assert isinstance(play.step, Wait)
     play.answer()
     assert play.step == ReadPlayer()
+
+
+def test_no_commit_is_begun_that_would_end_after_the_deadline():
+    play = Play()
+    play.answer(Contended(), after_s=1.15)
+    assert isinstance(play.step, Wait)
+    play.answer()
+    assert play.step == ReadPlayer()
+    play.fails(Conflict, ANN, after_s=CALL_S)
 
 
 def test_waits_double_up_to_the_last():
