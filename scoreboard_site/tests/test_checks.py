@@ -188,7 +188,7 @@ def test_the_local_issuer_is_refused_in_production():
         ({"SCOREBOARD_ADMIN": "no"}, 0, "no admin site"),
     ],
 )
-def test_the_local_moderator_is_made_on_a_laptop_only(environment, code, text, tmp_path):
+def test_the_local_moderator_is_made_in_development_only(environment, code, text, tmp_path):
     done = subprocess.run(
         [sys.executable, "manage.py", "local_moderator", "--skip-checks"],
         env=INHERITED | {"DATA_DIR": str(tmp_path)} | environment,

@@ -68,7 +68,7 @@ def announce(scoreboard: Scoreboard, revision: int | None) -> None:
     """Tell all hubs that the board has a new revision; None: it has not."""
     if revision is not None:
         metrics.record(metrics.BOARD_CHANGES)
-        board_changed.send(sender=scoreboard, revision=revision)
+        board_changed.send_robust(sender=scoreboard, revision=revision)  # a receiver must not fail an update
 
 
 def raise_revision(scoreboard: Scoreboard, *, seen: int) -> None:

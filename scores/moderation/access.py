@@ -1,6 +1,6 @@
-"""What the relational database knows of players: nothing, but who may see and who may moderate them.
+"""The permissions to see and to moderate players. Imported by the admin site only.
 
-Django's permissions belong to a model, so there is one, without a table. Imported by the admin site only.
+Django attaches permissions to models, so there is a model without a table.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ MODERATE = "scores.moderate_player"
 
 
 class Player(models.Model):
-    """Stands for scoring.Player where Django's admin needs a model; never stored, never read."""
+    """The model that Django's admin needs. It is never stored or read; players are in DynamoDB."""
 
     user_id = models.CharField(primary_key=True, max_length=128)
 

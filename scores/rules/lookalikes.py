@@ -7,10 +7,8 @@ signs that people write in place of letters.
 
 from __future__ import annotations
 
-import functools
-
 import unicodedata2 as unicodedata
-from confusable_homoglyphs.confusables import confusables_data
+from confusable_homoglyphs.utils import load
 
 #: Letters in shapes that confusables.txt leaves out.
 _SHAPES = {
@@ -39,19 +37,25 @@ def skeleton(text: str) -> str:
 
 
 def _prototypes(text: str) -> str:
-    return "".join(map(_prototype, unicodedata.normalize("NFKD", text)))
+    normal: str = unicodedata.normalize("NFKD", text)
+    return normal.translate(_PROTOTYPES)
 
 
-@functools.lru_cache(maxsize=4096)
-def _prototype(char: str) -> str:
-    """The character or characters that stand for all that look like `char`.
+def _read_prototypes() -> dict[int, str]:
+    """Every confusable character with the character or characters that stand for its class.
 
-    The data lists the look-alikes of each entry both ways: a prototype has all of them, any other character
-    has its prototype only. Of a pair, the one in ASCII or else the lower one is the prototype.
+    The data lists the look-alikes of each entry both ways: a prototype has all of its class, any other
+    character has its prototype only. Of a pair, the one in ASCII or else the lower one is the prototype.
     """
-    similar: list[str] = [each["c"] for each in confusables_data.get(char, ())]
-    if len(similar) != 1:
-        return char
-    if len(confusables_data[similar[0]]) > 1:
-        return similar[0]
-    return min(char, similar[0], key=lambda each: (not each.isascii(), each))
+    data: dict[str, list[dict[str, str]]] = load("confusables.json")
+    prototypes = {}
+    for text, similar in data.items():
+        other = similar[0]["c"]
+        is_pair = len(similar) == len(data[other]) == 1
+        first = min(text, other, key=lambda each: (not each.isascii(), each))
+        if len(text) == len(similar) == 1 and not (is_pair and text == first):
+            prototypes[ord(text)] = other
+    return prototypes
+
+
+_PROTOTYPES = _read_prototypes()

@@ -60,7 +60,7 @@ class Flagged(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
 
 
 class UserScore(Model):
-    """A player on one board. `rank_key` read backwards is the total order (scoring.Player.rank_key)."""
+    """A player on one board. `rank_key` read backwards is the total order (players.Player.rank_key)."""
 
     class Meta(_Meta):
         table_name = settings.SCOREBOARD_TABLE_PREFIX + "UserScores"

@@ -1,7 +1,8 @@
 """The real server with boards from nowhere, one after the other: `... PORT`, or an endpoint in its place.
 
-`--daphne` runs plain daphne instead. Environment: PUMP_INTERVAL_S between boards, PUMP_BEHIND_S how long a
-viewer may be behind, PUMP_PING_S how often it is pinged, PUMP_PONG_S how long it may take to answer.
+`--daphne` runs plain daphne instead. Environment: PUMP_ROWS of a board, PUMP_INTERVAL_S between boards,
+PUMP_BEHIND_S how long a viewer may be behind, PUMP_PING_S how often it is pinged, PUMP_PONG_S how long it may
+take to answer.
 """
 
 from __future__ import annotations
@@ -20,15 +21,16 @@ from realtime.server import server, websocket  # noqa: E402
 from scoreboard_site.asgi import application  # noqa: E402
 from scores.rules.boards import Board, Row  # noqa: E402
 
+ROWS = int(os.environ.get("PUMP_ROWS", "10"))
 INTERVAL_S = float(os.environ.get("PUMP_INTERVAL_S", "0.005"))
 
 
 def next_board(seen: int) -> Board:
-    """About 2 KiB, different from the one before."""
+    """About 2 KiB for 10 rows, different from the one before."""
     time.sleep(INTERVAL_S)
     application.live.hub.wake()
     now = max(seen + 1, time.time_ns() // 1000)
-    rows = (Row(rank, f"USER-{rank:0100d}", "N" * 60, now - rank) for rank in range(1, 11))
+    rows = (Row(rank, f"USER-{rank:0100d}", "N" * 60, now - rank) for rank in range(1, ROWS + 1))
     return Board(tuple(rows), now, now // 1000)
 
 

@@ -1,4 +1,4 @@
-"""Against a real Cognito emulator: sign up, sign in, the site's own server, new keys, and its absence."""
+"""A real Cognito emulator: sign-up, sign-in, the site's own server, new keys, and an outage."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def claims_of(token: str) -> dict[str, Any]:
     return claims
 
 
-def test_players_and_the_sites_server_are_known_by_their_access_tokens(cognito):
+def test_access_tokens_identify_players_and_the_sites_server(cognito):
     pool = Pool(cognito)
     subject = pool.sign_up("ann@example.com")
     tokens = pool.sign_in("ann@example.com")
@@ -108,7 +108,7 @@ def test_players_and_the_sites_server_are_known_by_their_access_tokens(cognito):
         pool.verifier().validate(stranger.sign_in("ann@example.com")["AccessToken"])
 
 
-def test_new_keys_are_found_and_old_ones_outlive_the_pool(cognito):
+def test_new_keys_are_found_and_old_keys_outlive_the_pool(cognito):
     now = [1000.0]
     pool = Pool(cognito)
     pool.sign_up("ann@example.com")
@@ -132,7 +132,7 @@ def test_new_keys_are_found_and_old_ones_outlive_the_pool(cognito):
         verifier.validate(old)  # signed with a key that is not the pool's any more
 
 
-def test_the_whole_way_from_sign_in_to_the_score(stores, cognito):
+def test_a_signed_in_player_scores(stores, cognito):
     pool = Pool(cognito)
     ann, bob = pool.sign_up("ann@example.com"), pool.sign_up("bob@example.com")
     tokens = pool.sign_in("ann@example.com")

@@ -1,6 +1,6 @@
-"""Threats T4 and T5 against a real server: every odd token is a 401, whatever it points to.
+"""Threats T4 and T5 against a real server: every forged token is a 401, whatever it points to.
 
-The key endpoint and the server that tokens try to lure us to are real HTTP servers that count.
+The key endpoint, and the server to which tokens try to lure us, are real HTTP servers that count requests.
 """
 
 from __future__ import annotations
@@ -246,19 +246,19 @@ def test_odd_headers_are_a_401(client, authorization):
 
 
 @pytest.mark.parametrize("authorization", ["", "Basic YTpi", b"\xff\xfe x", "Bear", "Negotiate a b c"])
-def test_other_schemes_are_told_of_ours(client, authorization):
+def test_other_schemes_get_a_challenge_for_bearer(client, authorization):
     answer = ask(client, authorization)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="scoreboard"'
 
 
-def test_two_authorization_lines_are_no_token(client):
+def test_two_authorization_headers_are_refused(client):
     headers = [("Authorization", f"Bearer {token()}")] * 2
     answer = client.get("/score/me", headers=headers)
     assert_refused(answer, "two lines")
 
 
-def test_a_clock_may_be_off_by_the_leeway(client):
+def test_clocks_may_differ_by_the_leeway(client):
     now = int(time.time())
     assert ask(client, f"Bearer {token(exp=now - 25)}").status_code == 200
     assert ask(client, f"Bearer {token(iat=now + 25, nbf=now + 25)}").status_code == 200

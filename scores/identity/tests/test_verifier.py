@@ -29,7 +29,7 @@ OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 class Pool(http.server.ThreadingHTTPServer):
-    """A key endpoint that counts how often it is asked."""
+    """A key endpoint that counts its requests."""
 
     daemon_threads = True
 
@@ -92,7 +92,7 @@ def token(key=KEY, kid="one", headers=(), **changes):
     return jwt.encode(claims, key, algorithm="RS256", headers={"kid": kid} | dict(headers))
 
 
-def test_an_access_token_says_who_is_calling(verifier):
+def test_an_access_token_identifies_the_caller(verifier):
     found = verifier.validate(token(scope=f"openid {WRITE_SCOPE}").encode())
     assert (found.subject, found.client_id) == ("ann", "web")
     assert found.may_write_for("bob") and found.expires_at > time.time()
@@ -200,7 +200,7 @@ def test_a_thousand_unknown_keys_cost_one_fetch_in_thirty_seconds(verifier, pool
     assert pool.fetches == 2
 
 
-def test_a_rotated_key_is_accepted_and_old_ones_outlive_the_endpoint(verifier, pool, clock):
+def test_a_new_key_is_accepted_and_old_keys_stay(verifier, pool, clock):
     verifier.validate(token())
     clock.now += REFETCH_S
     pool.status = 500
@@ -213,7 +213,7 @@ def test_a_rotated_key_is_accepted_and_old_ones_outlive_the_endpoint(verifier, p
     verifier.validate(token(key=OTHER, kid="two"))
 
 
-def test_without_any_key_nobody_is_refused_for_it(pool, clock):
+def test_without_any_key_the_verifier_is_unavailable(pool, clock):
     pool.status = 500
     pool.keys = {}
     with pytest.raises(KeysUnavailable):

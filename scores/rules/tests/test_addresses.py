@@ -1,4 +1,4 @@
-"""Which address a request is counted for, whatever its headers claim."""
+"""The address that limits count for a request, whatever its headers claim."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PEER = "10.0.0.9"
         ("a" * 10_000, 1, PEER),
     ],
 )
-def test_only_what_our_proxies_wrote_is_believed(forwarded_for, proxies, expected):
+def test_only_entries_of_our_proxies_are_trusted(forwarded_for, proxies, expected):
     assert client_address(PEER, forwarded_for, proxies) == expected
 
 

@@ -1,4 +1,4 @@
-"""Logs: enough to investigate, nothing secret, and no line that a client has forged."""
+"""Logs: no secrets, no line that a client forged, and no work that a client can multiply."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOKEN = jwt.encode({"sub": "ann"}, "x" * 32, algorithm="HS256")
 
 @pytest.fixture
 def written():
-    """What a handler with our filter and the JSON format writes, as objects."""
+    """Returns the JSON objects that a handler with our filter writes."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.addFilter(logs.Redact())
@@ -64,7 +64,7 @@ def written():
         ("player USER-123 at revision 17", "player USER-123 at revision 17"),
     ],
 )
-def test_secrets_are_taken_out(text, clean):
+def test_secrets_are_removed(text, clean):
     assert redaction.without_secrets(text) == clean
 
 
@@ -156,7 +156,7 @@ def test_arguments_fields_and_tracebacks_are_cleaned_too(written):
     assert "ValueError: Bearer [token]" in second["exception"]
 
 
-def test_a_store_that_went_away_is_a_line_and_anything_else_a_traceback(written):
+def test_a_lost_connection_is_one_line_and_other_errors_have_a_traceback(written):
     logger = logging.getLogger("scores.test")
     logger.addFilter(logs.WithoutTraceback())
     for error in (redis.ConnectionError("closed"), ConnectionResetError(), ValueError("a bug")):
@@ -172,7 +172,7 @@ def test_a_store_that_went_away_is_a_line_and_anything_else_a_traceback(written)
     logger.filters.clear()
 
 
-def test_a_line_cannot_be_forged(written):
+def test_a_client_cannot_forge_a_line(written):
     logging.getLogger("scores.test").warning("name %s", "x\n2026 ERROR\r\u2028 y\x1b[31m")
     assert written()[0]["message"] == "name x\\x0a2026 ERROR\\x0d\\x2028 y\\x1b[31m"
 
@@ -228,7 +228,7 @@ def test_an_unsafe_request_id_is_replaced(stores, given):
     assert re.fullmatch(r"[0-9a-f]{32}", call("GET", "/score/top10", X_Request_ID=given)["X-Request-ID"])
 
 
-def test_a_flood_of_refusals_is_no_flood_of_lines():
+def test_a_flood_of_refusals_writes_few_lines():
     now = [0.0]
     pace = security_events.Pace(lambda: now[0])
     admitted = [pace.admit("unauthorized") for _ in range(1000)]
@@ -240,7 +240,7 @@ def test_a_flood_of_refusals_is_no_flood_of_lines():
 
 @pytest.mark.last
 def test_no_log_of_the_suite_holds_a_secret():
-    """All processes of the suite log to one file; this looks at what the tests before it have left there."""
+    """All processes of the suite log to one file. This test reads it after all others."""
     security_events.refused("test", userId="ann@example.com", reason=f"Bearer {TOKEN}")
     text = Path(os.environ["LOG_FILE"]).read_text()
     assert "userId=[e-mail] reason=Bearer [token]" in text

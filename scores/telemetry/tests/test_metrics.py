@@ -28,14 +28,14 @@ def written():
     metrics.pending.clear()
 
 
-def test_names_are_unique_and_units_are_cloudwatchs():
+def test_metrics_have_unique_names_and_units_of_cloudwatch():
     names = [metric.name for metric in metrics.CATALOGUE]
     assert len(set(names)) == len(names) >= 14
     units = {Kind.COUNT: {"Count"}, Kind.LEVEL: {"Count", "Seconds"}, Kind.TIME: {"Milliseconds"}}
     assert all(metric.unit in units[metric.kind] for metric in metrics.CATALOGUE)
 
 
-def test_nothing_is_kept_while_nobody_writes():
+def test_nothing_is_recorded_while_no_writer_runs():
     metrics.switch(False)
     metrics.record(metrics.UPDATES_ACCEPTED)
     assert not metrics.pending
@@ -59,7 +59,7 @@ def test_no_count_is_lost_between_threads(written):
     assert sum(line.get("UpdatesRefused", 0) for line in lines) == 20_000
 
 
-def test_a_line_is_what_the_embedded_metric_format_wants(written):
+def test_a_line_has_the_embedded_metric_format(written):
     for milliseconds in (0.0, 0.01, 1, 17.3, 5_000, 1e9):
         metrics.record(metrics.UPDATE_TIME, milliseconds)
     metrics.record(metrics.UPDATES_REFUSED, code="rate_limited")
@@ -83,7 +83,7 @@ def test_a_line_is_what_the_embedded_metric_format_wants(written):
     assert lines[0]["LedgerConflicts"] == 0, "a count is written also when nothing happened"
 
 
-def test_of_many_times_a_hundred_are_written_that_have_the_same_percentiles(written):
+def test_a_hundred_of_many_times_keep_the_percentiles(written):
     for milliseconds in range(1, 4_001):
         metrics.record(metrics.UPDATE_TIME, milliseconds / 4)
     times = written()[-1]["UpdateTime"]
@@ -96,7 +96,7 @@ def test_of_many_times_a_hundred_are_written_that_have_the_same_percentiles(writ
         assert len(times) == min(count, 100) and times[-1] == count
 
 
-def test_a_level_that_is_not_known_is_not_written(written):
+def test_an_unknown_level_is_not_written(written):
     known = [None]
     metrics.watch(metrics.BEHIND_SOCKETS, lambda: known[0])
     try:
@@ -107,7 +107,7 @@ def test_a_level_that_is_not_known_is_not_written(written):
         del metrics.levels[metrics.BEHIND_SOCKETS]
 
 
-def test_a_writer_whose_log_is_gone_goes_on(caplog):
+def test_a_writer_survives_a_broken_log(caplog):
     def gone(line):
         raise BrokenPipeError
 
@@ -115,7 +115,7 @@ def test_a_writer_whose_log_is_gone_goes_on(caplog):
     assert "metrics were not written" in caplog.text
 
 
-def test_the_document_lists_the_catalogue():
+def test_the_operations_page_lists_every_metric():
     sources = {Source.WEB: "a web process", Source.PROBE: "the probe"}
     rows = ["| metric | kind | unit | what it says | written by |", "|---|---|---|---|---|"]
     for metric in metrics.CATALOGUE:
@@ -126,7 +126,7 @@ def test_the_document_lists_the_catalogue():
     assert "\n".join(rows) in DOCUMENT, "docs/operations.md should say:\n" + "\n".join(rows)
 
 
-def test_every_alarm_is_about_a_metric_that_exists_and_says_what_to_do():
+def test_every_alarm_names_a_metric_and_a_section_of_the_docs():
     table = DOCUMENT.split("\n## Alarms\n")[1].split("\n### ")[0]
     alarms = re.findall(r"^\| ([a-z-]+) \| (.+) \| \[([a-z-]+)\]\(#([a-z-]+)\) \|$", table, re.M)
     assert len(alarms) >= 15

@@ -1,4 +1,4 @@
-"""A server process as those who look after it see it: its metrics, its traces, the ids in its log."""
+"""The metrics, the traces and the log ids of a real server process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def collector():
 
 
 def spans_of(collector):
-    """Every span that has been sent, with its attributes as a dictionary."""
+    """All spans sent so far, with their attributes as dictionaries."""
     found = []
     for path, _, body in list(collector.received):
         assert path == "/v1/traces"
@@ -37,7 +37,7 @@ def spans_of(collector):
     return found
 
 
-def test_what_a_process_does_is_counted_and_the_last_of_it_is_written_at_its_end(stores):
+def test_a_process_counts_its_work_and_writes_the_rest_at_its_end(stores):
     lines = []
     settings = {"SCOREBOARD_METRICS_EVERY_S": "300", "SCOREBOARD_METRICS_NAMESPACE": "S/test"}
     with server(sink=lines.append, **settings) as part:
@@ -65,7 +65,7 @@ def test_what_a_process_does_is_counted_and_the_last_of_it_is_written_at_its_end
     assert refused == {"key_reused": 1, "unauthorized": 1, "too_large": 1}
 
 
-def test_a_request_is_one_trace_from_the_load_balancers_header_to_the_stores(stores, collector):
+def test_a_request_is_one_trace_from_the_load_balancer_to_the_stores(stores, collector):
     lines = []
     endpoint = f"http://127.0.0.1:{collector.port}"
     settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_TRACES_SAMPLER_ARG": "1", "LOG_FORMAT": "json"}
@@ -103,7 +103,7 @@ def test_a_request_is_one_trace_from_the_load_balancers_header_to_the_stores(sto
     assert refusal["traceId"] == ROOT_ID and refusal["requestId"] == "request-0001"
 
 
-def test_without_an_endpoint_nothing_of_it_is_loaded():
+def test_no_tracing_is_loaded_without_an_endpoint():
     # redis-py itself loads OpenTelemetry's metrics wherever they are installed, and uses them only when told.
     code = (
         "import sys, scoreboard_site.asgi;"

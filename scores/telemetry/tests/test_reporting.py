@@ -1,4 +1,4 @@
-"""Reports of errors: the real SDK sends them, and nothing in them is anybody's."""
+"""Reports of errors, sent by the real SDK, hold no secrets and no personal data."""
 
 from __future__ import annotations
 

@@ -74,8 +74,8 @@ def environment() -> dict[str, str]:
 
 
 def _show_download(line: str) -> None:
-    """Announce a large download, as pip ("Downloading Django-5.2-py3-….whl (8.3 MB)") or uv ("Downloading
-    django (7.9MiB)") says of it."""
+    """Announce a large download, from a line of pip ("Downloading Django-5.2-py3-….whl (8.3 MB)") or of uv
+    ("Downloading django (7.9MiB)")."""
     found = re.match(r"\s*Downloading (\S+?)(?:-\d\S*)? \((\d[\d.]* ?Mi?B)\)", line)
     if found:
         say(f"packages: {found[1]} ({found[2]})")
