@@ -116,6 +116,12 @@ class Proxy:
 
     async def _stop_listening(self) -> None:
         if self._listener is not None:
+            # asyncio forgets to close a connection that it has accepted when the listener closes before it
+            # has made the transport: two turns of the loop later.
+            for each in self._listener.sockets:
+                self._loop.remove_reader(each.fileno())
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
             self._listener.close()
             self._listener = None
 

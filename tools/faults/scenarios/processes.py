@@ -50,7 +50,7 @@ def expect_killed(run: Run, web: Web, point: str) -> None:
 @scenario("F13", "rolling SIGTERM, 50 requests in flight")
 def rolling_restart(run: Run) -> None:
     stage = run.stage
-    stage.to_dynamodb.delay(0.3)
+    stage.to_dynamodb.delay(0.5)  # so long that most writers wait for an answer, also on a busy machine
     began = time.monotonic()
     with run.crowd(60):
         for web in stage.webs:

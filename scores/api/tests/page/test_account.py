@@ -51,7 +51,7 @@ def test_a_guest_joins_scores_takes_a_name_and_climbs(site: Site, visitor: Visit
     page.get_by_role("button", name="Choose a name").click()
     page.keyboard.type("Moderator")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("This name is reserved.")).to_be_visible()
+    expect(page.get_by_text("This name is reserved")).to_be_visible()
     expect(page.get_by_label("Name on the board")).to_be_focused()
     page.get_by_label("Name on the board").fill("Zoë")
     page.keyboard.press("Enter")
