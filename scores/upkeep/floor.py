@@ -13,7 +13,7 @@ from scores.board.scoreboard import Scoreboard
 from scores.rules.players import Player
 from scores.stores.ranking import Ranking
 from scores.stores.tables import TableState
-from scores.upkeep.rebuild import FLOOR_GRACE_MS, FLOOR_RANK, MIN_CONTENDERS, rebuild_ranking
+from scores.upkeep import rebuild
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +36,8 @@ def set_floor(
     """
     recorded, dropped_at = int(state.floor), state.floor_dropped_at
     contenders = sum(p.score >= recorded for p in verified)
-    if dropped_at is None and (recorded == 0 or contenders >= MIN_CONTENDERS):
-        floor = verified[FLOOR_RANK - 1].score if len(verified) >= FLOOR_RANK else 0
+    if dropped_at is None and (recorded == 0 or contenders >= rebuild.MIN_CONTENDERS):
+        floor = verified[rebuild.FLOOR_RANK - 1].score if len(verified) >= rebuild.FLOOR_RANK else 0
         if floor <= recorded or scoreboard.players.raise_floor(floor):
             ranking.set_floor(floor)
         return
@@ -46,9 +46,9 @@ def set_floor(
         logger.warning("only %d players are left above the floor %d: it is dropped", contenders, recorded)
         scoreboard.players.drop_floor(scoreboard.now_ms())
         scoreboard.remember_floor(0)
-    for player in verified[:FLOOR_RANK]:
+    for player in verified[: rebuild.FLOOR_RANK]:
         if player.user_id not in indexed:
             scoreboard.players.promote(player)
     # Scan at once, for a player that neither list had, and again to record a new floor.
-    if dropped_at is None or scoreboard.now_ms() >= dropped_at + FLOOR_GRACE_MS:
-        rebuild_ranking(scoreboard, full=True)
+    if dropped_at is None or scoreboard.now_ms() >= dropped_at + rebuild.FLOOR_GRACE_MS:
+        rebuild.rebuild_ranking(scoreboard, full=True)

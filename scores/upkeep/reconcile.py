@@ -16,8 +16,7 @@ from scores.rules.players import Player, in_order
 from scores.stores.cache import RankingUnavailable
 from scores.stores.ranking import Ranking
 from scores.telemetry import metrics
-from scores.upkeep import bans, erasures, floor
-from scores.upkeep.rebuild import FLOOR_RANK, rebuild_ranking
+from scores.upkeep import bans, erasures, floor, rebuild
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +52,11 @@ def reconcile_ranking(scoreboard: Scoreboard) -> int:
         erasures.sweep_erased(scoreboard, within_s=erasures.PER_ROUND_S)
         raise
     if not ranking.is_ready():
-        rebuild_ranking(scoreboard)
+        rebuild.rebuild_ranking(scoreboard)
         return repaired
     bans.end_bans(scoreboard)
     floor_due = floor.is_due(ranking)
-    depth = FLOOR_RANK if floor_due else NOMINATED
+    depth = rebuild.FLOOR_RANK if floor_due else NOMINATED
     for _ in range(PASSES):
         indexed = [user_id for user_id, _ in scoreboard.players.nominees(depth)]
         nominated = list(dict.fromkeys(ranking.top(depth) + indexed))

@@ -16,7 +16,7 @@ from scores.api.tests.test_views import assert_problem, call, update
 from scores.rules import limits
 from scores.rules.errors import RateLimited
 from scores.rules.limits import Charge, Demand, KnownRefusals, Left, Limit, LocalLimiter
-from scores.stores import ranking
+from scores.stores import cache
 from tools.testing import stage
 from tools.testing.clock import Clock
 
@@ -209,16 +209,11 @@ def test_a_server_is_limited_by_client_and_by_player_but_not_by_address(stores, 
 
 def test_without_redis_the_limits_hold_in_the_process(stores, settings):
     limited_to(settings, "PLAYER", 3)
-    for _ in range(ranking.FAILURES_TO_OPEN):
-        stage.scoreboard().cache.breaker.failed()
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    for cached in (ranking._client, ranking._script):
-        cached.cache_clear()
-    try:
-        answers = [update({"userId": "ann", "increment": 1}).status_code for _ in range(5)]
-    finally:
-        for cached in (ranking._client, ranking._script):
-            cached.cache_clear()
+    stage.forget()
+    for _ in range(cache.FAILURES_TO_OPEN):
+        stage.scoreboard().cache.breaker.failed()
+    answers = [update({"userId": "ann", "increment": 1}).status_code for _ in range(5)]
     assert answers == [200, 200, 200, 429, 429]
 
 

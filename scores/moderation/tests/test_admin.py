@@ -296,13 +296,6 @@ def test_a_form_we_have_not_rendered_is_a_bad_request(
     assert known(ann).version == 1
 
 
-def test_a_form_of_version_0_is_stale_like_any_other(site: AdminSite, moderator: Moderator):
-    ann = new_player(site)
-    answer = moderator.act(ann, "hide", moderator.form(ann, "hide") | {"version": "0"})
-    assert answer.status_code == 409
-    assert known(ann).version == 1 and moderations(ann) == []
-
-
 def test_messages_are_in_the_session_and_in_no_cookie(site: AdminSite, moderator: Moderator):
     ann = new_player(site)
     answer = moderator.act(ann, "hide", moderator.form(ann, "hide"))

@@ -193,6 +193,12 @@ def test_without_an_expected_version_a_player_who_keeps_scoring_can_be_banned(pl
 # --- Tried again ----------------------------------------------------------------------------------------
 
 
+def hurry(monkeypatch):
+    """A write has a tenth of its usual time."""
+    monkeypatch.setattr(writing, "DEADLINE_S", writing.DEADLINE_S / 10)
+    monkeypatch.setattr(writing, "READ_TIMEOUT_S", writing.READ_TIMEOUT_S / 10)
+
+
 def failing(monkeypatch, *failures, then_write=False):
     """The next commits end in these failures; those in `then_write` mode after having been written."""
     commit, left = PlayerTable.commit, list(failures)
@@ -222,7 +228,7 @@ def test_an_action_whose_answer_was_lost_is_done_once_and_reported_as_done(playe
 
 
 def test_whatever_fails_and_how_often_each_action_is_done_once(player, monkeypatch):
-    monkeypatch.setattr(writing, "DEADLINE_S", 0.2)
+    hurry(monkeypatch)
     dice, commit = random.Random(7), PlayerTable.commit
     struck = []
 
@@ -252,7 +258,7 @@ def test_whatever_fails_and_how_often_each_action_is_done_once(player, monkeypat
 
 @pytest.mark.parametrize(("failure", "error"), [(Contended, Conflict), (Throttled, Throttled)])
 def test_a_failure_that_stays_is_an_error_in_time_and_changes_nothing(player, monkeypatch, failure, error):
-    monkeypatch.setattr(writing, "DEADLINE_S", 0.2)
+    hurry(monkeypatch)
     failing(monkeypatch, *[failure() for _ in range(100)])
     with pytest.raises(error):
         moderate(Action.ADJUST, amount=5)
@@ -261,7 +267,7 @@ def test_a_failure_that_stays_is_an_error_in_time_and_changes_nothing(player, mo
 
 def test_an_unknown_outcome_names_the_id_with_which_it_is_done_once(player, monkeypatch):
     with monkeypatch.context() as lost:
-        lost.setattr(writing, "DEADLINE_S", 0.2)
+        hurry(lost)
         failing(lost, *[Undecided() for _ in range(100)])
         with pytest.raises(OutcomeUnknown, match="MOD#form-1"):
             moderate(Action.ADJUST, amount=5, entry_id="MOD#form-1")

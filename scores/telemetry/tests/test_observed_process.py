@@ -77,7 +77,8 @@ def test_a_request_is_one_trace_from_the_load_balancer_to_the_stores(stores, col
             "X-Request-ID": "request-0001",
         }
         update = {"json": {"userId": "ann", "increment": 1}, "headers": headers}
-        assert httpx.post(f"{part.url}/score/update?code=sign-in-code", **update).status_code == 200
+        assert httpx.post(f"{part.url}/score/update", **update).status_code == 200
+        assert httpx.get(f"{part.url}/?code=sign-in-code").status_code == 200
         update["json"] = {"userId": "bob", "increment": 1}
         assert httpx.post(f"{part.url}/score/update", **update).status_code == 403
         assert httpx.get(f"{part.url}/", headers={"Host": "evil.example"}).status_code == 400
