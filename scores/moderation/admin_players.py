@@ -192,6 +192,9 @@ class PlayerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "entry": page.ulid,
             **preview(get_scoreboard(), [player], asked, form),
         }
+        if request.POST.get("preview") == "only":
+            # For the page's script. Without messages: one of an action that runs at the same time is kept.
+            return render(request, "admin/scores/player/preview.html", context, status=page.status)
         return self._page(request, "action", context, page.status)
 
     # --- Many players --------------------------------------------------------------------------------

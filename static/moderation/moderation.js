@@ -41,7 +41,7 @@ function previewing(form) {
   async function show() {
     const turn = ++newest;
     const body = new URLSearchParams(new FormData(form));
-    body.set("preview", "1");
+    body.set("preview", "only");
     try {
       const answer = await fetch(form.action, { method: "POST", body });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");

@@ -296,6 +296,17 @@ def test_a_form_we_have_not_rendered_is_a_bad_request(
     assert known(ann).version == 1
 
 
+def test_a_preview_leaves_the_message_of_an_action_that_runs_at_the_same_time(
+    site: AdminSite, moderator: Moderator
+):
+    ann = new_player(site)
+    form = moderator.form(ann, "adjust", amount="5")
+    assert moderator.act(ann, "adjust", form).status_code == 302
+    preview = moderator.act(ann, "adjust", form | {"preview": "only"})
+    assert preview.status_code == 200 and 'id="preview"' in preview.text and "<html" not in preview.text
+    assert "messagelist" in moderator.get(site.path(f"id/{ann}/")).text
+
+
 def test_messages_are_in_the_session_and_in_no_cookie(site: AdminSite, moderator: Moderator):
     ann = new_player(site)
     answer = moderator.act(ann, "hide", moderator.form(ann, "hide"))
