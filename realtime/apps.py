@@ -9,7 +9,7 @@ class RealtimeConfig(AppConfig):
     name = "realtime"
 
     def ready(self) -> None:
-        from realtime.broadcaster import Broadcaster
+        from realtime.hub.broadcaster import Broadcaster
         from scores.board.scoreboard import board_changed
 
         self.broadcaster = Broadcaster()

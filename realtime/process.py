@@ -14,7 +14,7 @@ from django.apps import apps
 from django.conf import settings
 from django.urls import get_resolver
 
-from realtime.hub import Hub, read_board
+from realtime.hub.hub import Hub, read_board
 from realtime.vital import VitalTasks
 from scores.board.scoreboard import Scoreboard
 from scores.rules.errors import Unavailable

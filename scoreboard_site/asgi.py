@@ -14,12 +14,12 @@ _http = get_asgi_application()  # sets Django up: before anything of ours is imp
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
-from realtime.consumers import ScoreboardConsumer  # noqa: E402
 from realtime.http.health import WithHealth  # noqa: E402
 from realtime.http.limits import WithLimits  # noqa: E402
 from realtime.http.sockets import WithSocketLimits  # noqa: E402
 from realtime.http.target import WithTarget  # noqa: E402
 from realtime.process import LiveApplication, LiveProcess  # noqa: E402
+from realtime.sockets.consumers import ScoreboardConsumer  # noqa: E402
 from scores.board.scoreboard import get_scoreboard  # noqa: E402
 
 _live = LiveProcess(get_scoreboard())

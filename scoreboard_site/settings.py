@@ -364,8 +364,8 @@ LOGGING = {
         "scoreboard_site": {"level": LOG_LEVEL},
         "realtime": {"level": LOG_LEVEL},
         # They try again every second while Redis is away, or gives no right to use channels.
-        "realtime.hub": {"filters": ["repetition"]},
-        "realtime.broadcaster": {"filters": ["repetition"]},
+        "realtime.hub.hub": {"filters": ["repetition"]},
+        "realtime.hub.broadcaster": {"filters": ["repetition"]},
         # Django configures its loggers before this, each with its own handler.
         "django": {"level": "WARNING", "handlers": [], "propagate": True},
         # It logs every 4xx and 503. The useful ones are in scores.security, with more fields.

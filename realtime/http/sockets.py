@@ -13,9 +13,9 @@ from typing import Any
 
 from django.conf import settings
 
-from realtime.admission import origin_allowed
 from realtime.http import refusals
 from realtime.process import LiveProcess
+from realtime.sockets.admission import origin_allowed
 from scores.api.addresses import counted_address
 from scores.telemetry import security_events
 

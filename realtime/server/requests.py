@@ -9,7 +9,6 @@ from daphne.http_protocol import WebRequest
 from twisted.web import http
 
 from realtime import frames
-from realtime.admission import admit
 from realtime.http import refusals
 from realtime.http.limits import body_limit
 from realtime.http.sockets import refusal_of
@@ -17,6 +16,7 @@ from realtime.http.target import BadTarget, Target, read_target
 from realtime.process import LiveProcess
 from realtime.server.registry import Registry
 from realtime.server.websocket import BoardSocket
+from realtime.sockets.admission import admit
 from scores.api.addresses import counted_address
 from scores.rules.errors import TooLarge, Unavailable
 

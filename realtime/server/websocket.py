@@ -1,7 +1,7 @@
 """An open board socket on our own server: a Twisted protocol that is the hub's viewer itself.
 
 A board costs one `send` on the socket, of bytes that all sockets share. The transport keeps what the kernel
-does not take. Until the transport has written it this viewer is behind (realtime/viewer_limits.py).
+does not take. Until the transport has written it this viewer is behind (realtime/sockets/viewer_limits.py).
 
 A transport without a plain socket (TLS) is written through; its viewer is behind while the transport's
 buffer is full.
@@ -17,11 +17,11 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from realtime import frames
-from realtime.admission import Admission
-from realtime.audience import Frame
 from realtime.events import BEHIND, NO_PONG, TOO_MANY_MESSAGES, UNAUTHORIZED
-from realtime.hub import Hub
-from realtime.viewer_limits import LimitedViewer
+from realtime.hub.audience import Frame
+from realtime.hub.hub import Hub
+from realtime.sockets.admission import Admission
+from realtime.sockets.viewer_limits import LimitedViewer
 
 #: A ping goes out this often (s); without a pong within PONG_S the socket is closed.
 PING_S = 20.0

@@ -11,8 +11,8 @@ from scores.rules.boards import Board, Row, rows_of
 from scores.rules.errors import Unavailable
 from scores.stores.players import PlayerTable
 
-#: How long (s) such a board may be shown. With the hub's poll (realtime.hub.POLL_AWAY_S) a banned player is
-#: on no board that is sent a second later.
+#: How long (s) such a board may be shown. With the poll of the hub (POLL_AWAY_S there), no board that is sent
+#: a second after a ban shows the player.
 GOOD_FOR_S = 0.3
 #: A caller waits this long (s) at most while another one reads.
 WAIT_S = 1.0

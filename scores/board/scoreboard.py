@@ -28,7 +28,7 @@ from scores.stores.players import PlayerTable
 from scores.stores.ranking import Ranking
 
 #: The board has a new revision: `receiver(sender=scoreboard, revision=int)`, in the thread that changed it.
-#: Connect here what must happen then (realtime.broadcaster).
+#: Connect here what must happen then (realtime.hub.broadcaster).
 board_changed = Signal()
 
 #: How long (s) the floor that the table records may be used after it was read. These 8 s and the 2 s of an

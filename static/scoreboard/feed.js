@@ -3,7 +3,7 @@
  * can be trusted. Knows no DOM; clock, timers, chance and network come in through `env`.
  */
 
-/** The subprotocol that goes before an access token (realtime/admission.py). */
+/** The subprotocol that goes before an access token (realtime/sockets/admission.py). */
 const PROTOCOL = "scoreboard";
 /** Close codes of the server (realtime/events.py) that mean "stay away". All others mean "come back". */
 export const UNAUTHORIZED = 4401;

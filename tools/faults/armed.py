@@ -56,7 +56,7 @@ def _is_armed(point: str, player: str = "") -> bool:
 
 def arm() -> None:
     """Put the points in place. Needs Django to be set up."""
-    from realtime.broadcaster import Broadcaster
+    from realtime.hub.broadcaster import Broadcaster
     from scores.board import merging
     from scores.board.scoreboard import Scoreboard
     from scores.rules.commits import Commit

@@ -65,7 +65,7 @@ MUTANTS = [
     # Realtime
     Mutant("realtime/frames.py", "if length > MAX_PAYLOAD:", "if False:", "realtime/tests/test_frames.py"),
     Mutant("realtime/frames.py", "or not second & _MASKED", "", "realtime/tests/test_frames.py"),
-    Mutant("realtime/hub.py", "board.revision > previous.revision", "False", "realtime/tests/test_hub.py"),
+    Mutant("realtime/hub/hub.py", "board.revision > previous.revision", "False", "realtime/hub/tests/test_hub.py"),
     Mutant(
         "realtime/probe/comparison.py",
         "looked_at if before.differs_since is None else before.differs_since",

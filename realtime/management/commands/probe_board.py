@@ -16,9 +16,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
-from realtime.admission import PROTOCOL
 from realtime.probe import client_tls
 from realtime.probe.comparison import Comparison
+from realtime.sockets.admission import PROTOCOL
 from scores.board.index_board import rows_in_table
 from scores.board.scoreboard import get_scoreboard
 from scores.identity.machine_client import TokenRefused, fetch_token

@@ -9,10 +9,11 @@ import django
 
 django.setup()
 
-from realtime import frames, viewer_limits  # noqa: E402
-from realtime.admission import Admission  # noqa: E402
+from realtime import frames  # noqa: E402
 from realtime.server import requests, server  # noqa: E402
 from realtime.server.websocket import BoardSocket  # noqa: E402
+from realtime.sockets import viewer_limits  # noqa: E402
+from realtime.sockets.admission import Admission  # noqa: E402
 from scoreboard_site.asgi import application  # noqa: E402
 
 

@@ -16,8 +16,9 @@ from daphne.cli import CommandLineInterface
 
 django.setup()
 
-from realtime import hub, viewer_limits  # noqa: E402
+from realtime.hub import hub  # noqa: E402
 from realtime.server import server, websocket  # noqa: E402
+from realtime.sockets import viewer_limits  # noqa: E402
 from scoreboard_site.asgi import application  # noqa: E402
 from scores.rules.boards import Board, Row  # noqa: E402
 

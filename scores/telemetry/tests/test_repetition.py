@@ -21,7 +21,7 @@ from tools.testing.processes import post, server
 
 
 def record(message: str, *arguments: object, level: int = logging.WARNING) -> logging.LogRecord:
-    return logging.LogRecord("realtime.hub", level, "", 0, message, arguments, None)
+    return logging.LogRecord("realtime.hub.hub", level, "", 0, message, arguments, None)
 
 
 def test_the_same_warning_is_logged_once_in_ten_minutes():

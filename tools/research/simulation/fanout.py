@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from statistics import quantiles
 from typing import Any
 
-from realtime.audience import Frame
-from realtime.hub import ALIVE_S, MIN_INTERVAL_S, POLL_S, _encode
+from realtime.hub.audience import Frame
+from realtime.hub.hub import ALIVE_S, MIN_INTERVAL_S, POLL_S, _encode
 from scores.rules.boards import Board, Row
 
 #: One way between two machines of a region (s).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from realtime.hub import MIN_INTERVAL_S
+from realtime.hub.hub import MIN_INTERVAL_S
 from tools.research.simulation.fanout import HOP_S, Costs, planned_processes, simulate
 
 FREE = Costs(delivery_s=0, board_s=0, poke_s=0)

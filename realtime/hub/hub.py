@@ -17,8 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from channels.layers import get_channel_layer
 
-from realtime.audience import Audience, DirectViewer, Frame, Viewer
 from realtime.events import GROUP
+from realtime.hub.audience import Audience, DirectViewer, Frame, Viewer
 from realtime.vital import VitalTasks
 from scores.board.merging import raise_revision
 from scores.board.reading import get_board

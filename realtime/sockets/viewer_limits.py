@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from realtime.audience import Frame
+from realtime.hub.audience import Frame
 
 #: A viewer may be behind for this long (s).
 BEHIND_S = 30.0

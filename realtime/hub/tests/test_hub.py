@@ -11,12 +11,12 @@ import pytest
 from channels.layers import get_channel_layer
 from django.apps import apps
 
-from realtime import hub
-from realtime.audience import Frame
-from realtime.broadcaster import Broadcaster
-from realtime.consumers import SocketViewer
 from realtime.events import GROUP
-from realtime.hub import Hub, read_board
+from realtime.hub import hub
+from realtime.hub.audience import Frame
+from realtime.hub.broadcaster import Broadcaster
+from realtime.hub.hub import Hub, read_board
+from realtime.sockets.consumers import SocketViewer
 from realtime.vital import VitalTasks
 from scores.upkeep import reconcile
 from tools.testing import stage

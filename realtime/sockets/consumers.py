@@ -8,13 +8,13 @@ from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from realtime import viewer_limits
-from realtime.admission import admit
-from realtime.audience import Frame
 from realtime.events import BEHIND, TOO_MANY_MESSAGES, UNAUTHORIZED
 from realtime.frames import MAX_PAYLOAD
-from realtime.hub import Hub
-from realtime.viewer_limits import LimitedViewer
+from realtime.hub.audience import Frame
+from realtime.hub.hub import Hub
+from realtime.sockets import viewer_limits
+from realtime.sockets.admission import admit
+from realtime.sockets.viewer_limits import LimitedViewer
 
 
 class SocketViewer(LimitedViewer):
