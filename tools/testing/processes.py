@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -56,6 +57,18 @@ def server(
     )
     with part.serving():
         yield part
+
+
+def line_with(lines: list[str], *parts: str, seconds: float = 5.0) -> str:
+    """The first line that a process has written with all these parts in it. Raises AssertionError without one."""
+    deadline = time.monotonic() + seconds
+    while True:
+        for line in list(lines):
+            if all(part in line for part in parts):
+                return line
+        if time.monotonic() > deadline:
+            raise AssertionError(f"no line with {parts} in:\n" + "\n".join(lines))
+        time.sleep(0.01)
 
 
 def post(

@@ -10,7 +10,7 @@ import pytest
 
 from tools.testing import stage
 from tools.testing.kernel import resident_kib
-from tools.testing.processes import server
+from tools.testing.processes import line_with, server
 from tools.testing.raw import CLOSE, PING, PONG, TEXT, RawViewer
 
 SERVERS = {
@@ -91,7 +91,7 @@ def test_sockets_are_limited_by_address_and_in_all(stack, web):
         status = handshake(stack, web, address)[1]
         assert (status == 101) is allowed, (address, status)
         assert allowed or status in (403, 429, 503)
-    event = next(line for line in web.lines if "event=too_many_sockets" in line)
+    event = line_with(web.lines, "event=too_many_sockets")
     assert "address=10.0.0.1" in event and "path=/ws/scoreboard" in event
 
 
@@ -119,7 +119,7 @@ def test_sockets_at_unknown_paths_are_counted_and_closed_with_their_code(stack, 
 
 def test_a_foreign_page_is_refused_and_that_is_written_down(stack, web):
     assert handshake(stack, web, "10.9.9.9", Origin="https://evil.example")[1] == 403
-    assert any("event=origin" in line and "address=10.9.9.9" in line for line in web.lines)
+    assert line_with(web.lines, "event=origin", "address=10.9.9.9")
 
 
 @pytest.mark.parametrize(
