@@ -60,7 +60,7 @@ def server(
 
 
 def line_with(lines: list[str], *parts: str, seconds: float = 5.0) -> str:
-    """The first line that a process has written with all these parts in it. Raises AssertionError without one."""
+    """The first line of a process with all these parts in it; waits for it. Raises AssertionError."""
     deadline = time.monotonic() + seconds
     while True:
         for line in list(lines):
