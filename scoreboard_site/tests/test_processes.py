@@ -1,4 +1,4 @@
-"""Server processes on the same stores; what becomes of faults is in tools/faults/tests."""
+"""Server processes on the same stores. Faults are in tools/faults/tests."""
 
 from __future__ import annotations
 
